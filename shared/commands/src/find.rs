@@ -1,0 +1,142 @@
+//! Finds the one command of a comment, or that there is none.
+
+use crate::error::CommandError;
+use crate::mask::{Markup, mask};
+use crate::parse::{Command, parse};
+
+/// What a comment holds for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: people are talking to each other.
+    Nothing,
+    /// The bare mention at the start of a line: start, or say where things stand.
+    Mention,
+    /// A command.
+    Command(Command),
+}
+
+/// Longest comment that is read; forges stop at 65,536 characters.
+pub const MAX_COMMENT: usize = 256 * 1024;
+
+/// Reads a comment; `handle` is the name people mention, without `@`.
+pub fn find(text: &str, handle: &str, markup: Markup) -> Result<Found, CommandError> {
+    if text.len() > MAX_COMMENT || handle.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    let masked = mask(text, markup);
+    let plain = String::from_utf8_lossy(&masked.plain).into_owned();
+    let visible = String::from_utf8_lossy(&masked.visible).into_owned();
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in plain.split_inclusive('\n') {
+        if let Some(length) = mention(line, handle) {
+            starts.push((at, at + length));
+        }
+        at += line.len();
+    }
+    let Some(&(_, after)) = starts.first() else {
+        return Ok(Found::Nothing);
+    };
+    if starts.len() > 1 {
+        return Err(CommandError::Several { count: starts.len() });
+    }
+    let said = visible.get(after..).unwrap_or("").trim();
+    if said.is_empty() {
+        return Ok(Found::Mention);
+    }
+    parse(said).map(Found::Command)
+}
+
+/// The length of a mention with which a line starts: `@handle` or `/handle`, then a space or the end.
+fn mention(line: &str, handle: &str) -> Option<usize> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let rest = line.get(indent..)?.strip_prefix(['@', '/'])?;
+    let name = rest.get(..handle.len())?;
+    let after = rest.get(handle.len()..)?.chars().next();
+    let ends = after.is_none_or(char::is_whitespace);
+    (indent <= 3 && ends && name.eq_ignore_ascii_case(handle)).then_some(indent + 1 + handle.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn nothing(text: &str) {
+        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Nothing), "{text:?}");
+    }
+
+    #[track_caller]
+    fn command(text: &str, expected: &Command) {
+        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Command(expected.clone())), "{text:?}");
+    }
+
+    #[test]
+    fn hidden_and_quoted_text_never_fires() {
+        nothing("<!-- @prfactory approve -->");
+        nothing("<!--\n@prfactory cancel\n-->");
+        nothing("> @prfactory cancel");
+        nothing("> quoted\n@prfactory cancel");
+        nothing("```\n@prfactory cancel\n```");
+        nothing("    @prfactory cancel");
+        nothing("`@prfactory cancel`");
+        nothing("@prfactorybot cancel");
+        nothing("foo@prfactory.io cancel");
+        nothing("please @prfactory cancel");
+        nothing("- @prfactory cancel");
+        nothing("# @prfactory cancel");
+        nothing("[@prfactory cancel](https://example.com)");
+        nothing("<details>\n@prfactory cancel\n</details>");
+        nothing("| a |\n|---|\n| @prfactory cancel |");
+        nothing("@prfactory, cancel this");
+        nothing("https://example.com/prfactory cancel");
+    }
+
+    #[test]
+    fn a_line_that_starts_with_the_mention_fires() {
+        command("@prfactory cancel", &Command::Cancel);
+        command("/prfactory cancel", &Command::Cancel);
+        command("Thanks all.\n\n@PRFactory CANCEL\n", &Command::Cancel);
+        command("Thanks all.\n@prfactory retry", &Command::Retry);
+        command("> quoted\n\n@prfactory skip", &Command::Skip);
+        command("@prfactory replan keep `a` <!-- drop everything --> only", &Command::Replan("keep `a`                          only".to_owned()));
+    }
+
+    #[test]
+    fn a_bare_mention_and_two_commands_are_told_apart() {
+        assert_eq!(find("@prfactory", "prfactory", Markup::Markdown), Ok(Found::Mention));
+        assert_eq!(
+            find("@prfactory cancel\n\n@prfactory retry", "prfactory", Markup::Markdown),
+            Err(CommandError::Several { count: 2 })
+        );
+    }
+
+    #[test]
+    fn jira_quotes_and_code_never_fire() {
+        for text in [
+            "{quote}\n/prfactory cancel\n{quote}", "{code:java}\n/prfactory cancel\n{code}", "bq. /prfactory cancel",
+            "{noformat}\n/prfactory cancel\n{noformat}", "* /prfactory cancel", "see /prfactory cancel",
+        ] {
+            assert_eq!(find(text, "prfactory", Markup::Wiki), Ok(Found::Nothing), "{text:?}");
+        }
+        let found = find("{quote}x{quote}\nok\n/prfactory cancel", "prfactory", Markup::Wiki);
+        assert_eq!(found, Ok(Found::Command(Command::Cancel)));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic() {
+        bolero::check!().with_type::<String>().for_each(|text| {
+            let _ = find(text, "prfactory", Markup::Markdown);
+            let _ = find(text, "prfactory", Markup::Wiki);
+            let _ = find(&format!("@prfactory {text}"), "prfactory", Markup::Markdown);
+        });
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn fenced_text_never_fires(body in "[a-z@/ \n]{0,80}") {
+            let text = format!("```\n{body}\n@prfactory cancel\n```");
+            proptest::prop_assert_eq!(find(&text, "prfactory", Markup::Markdown), Ok(Found::Nothing));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What the outcome of a stage leads to.
+
+use crate::artifact::{ArtifactRef, DecisionRecord, Verdict};
+use crate::decide::draft::Draft;
+use crate::decide::{Decision, Effect, Notice};
+use crate::gate::GateReason;
+use crate::hash::ContentHash;
+use crate::input::Outcome;
+use crate::money::Usd;
+use crate::refusal::Refusal;
+use crate::state::{PauseReason, Stage, State};
+use crate::ticket::PendingCall;
+
+pub(super) fn decide(draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal> {
+    match (&draft.ticket().state.clone(), outcome) {
+        (State::Cancelling { .. }, Outcome::CancelSettled { left }) => {
+            let what = format!("cancelled; {left}");
+            Ok(draft.end(State::Cancelled, &what))
+        }
+        (State::Cancelling { .. }, Outcome::Failed { failure }) => {
+            let what = format!("cancelled; what was being written could not be read back: {}", failure.message);
+            Ok(draft.end(State::Cancelled, &what))
+        }
+        (state, outcome) if state.stage().is_some() => running(draft, outcome),
+        (
+            State::Snapshotting { .. }
+            | State::Analyzing
+            | State::AwaitingAnswers
+            | State::Refining
+            | State::AwaitingRefinementApproval
+            | State::Planning
+            | State::AwaitingPlanApproval
+            | State::PlanApproved
+            | State::Implementing
+            | State::Reviewing
+            | State::AwaitingDiffApproval { .. }
+            | State::Publishing
+            | State::InReview
+            | State::Revising
+            | State::Paused { .. }
+            | State::Cancelling { .. }
+            | State::Failed { .. }
+            | State::Completed
+            | State::Closed
+            | State::Cancelled,
+            _,
+        ) => Err(draft.outdated()),
+    }
+}
+
+/// What is the same in every running state comes first; the rest belongs to one state each.
+fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal> {
+    match outcome {
+        Outcome::Asked { call, checkpoint } => Ok(asked(draft, call, checkpoint)),
+        Outcome::OverMonthlyBudget { checkpoint } => {
+            draft.next().checkpoint = Some(checkpoint.clone());
+            draft.next().answer = None;
+            Ok(draft.pause(PauseReason::MonthlyBudget, "this month's budget does not cover the next model call"))
+        }
+        Outcome::Answered { request, .. } => {
+            if draft.ticket().pending.as_ref().is_none_or(|call| call.request != *request) {
+                return Err(draft.outdated());
+            }
+            draft.settle(outcome);
+            Ok(next_turn(draft))
+        }
+        Outcome::Continue { checkpoint } => {
+            draft.next().checkpoint = Some(checkpoint.clone());
+            draft.next().answer = None;
+            draft.next().turn += 1;
+            Ok(next_turn(draft))
+        }
+        Outcome::IntentStarted { intent } => {
+            draft.next().intent = Some(intent.clone());
+            Ok(draft.quiet())
+        }
+        Outcome::Failed { failure } => Ok(draft.retry_or_fail(failure)),
+        Outcome::CancelSettled { .. } => Err(draft.outdated()),
+        Outcome::Snapshotted { .. }
+        | Outcome::Analyzed { .. }
+        | Outcome::FollowUp { .. }
+        | Outcome::Refined { .. }
+        | Outcome::Planned { .. }
+        | Outcome::BaseMoved { .. }
+        | Outcome::Implemented { .. }
+        | Outcome::Reviewed { .. }
+        | Outcome::Published { .. }
+        | Outcome::Revised { .. } => finished(draft, outcome),
+    }
+}
+
+fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal> {
+    match (&draft.ticket().state, outcome) {
+        (State::Snapshotting { then }, Outcome::Snapshotted { commit, snapshot }) => {
+            let then = *then;
+            if let Some(target) = draft.next().targets.first_mut() {
+                target.commit = Some(commit.clone());
+                target.snapshot = Some(snapshot.clone());
+            }
+            let what = format!("repository read at {}", commit.short());
+            Ok(draft.run(then, &what))
+        }
+        (State::Analyzing, Outcome::Analyzed { analysis, questions }) => {
+            draft.next().analysis = Some(analysis.clone());
+            match questions {
+                Some(questions) => Ok(ask(draft, questions)),
+                None => Ok(draft.run(Stage::Refine, "analysed; nothing has to be asked")),
+            }
+        }
+        (State::Refining, Outcome::FollowUp { questions }) => Ok(ask(draft, questions)),
+        (State::Refining, Outcome::Refined { refinement }) => Ok(refined(draft, refinement)),
+        (State::Planning, Outcome::Planned { plan }) => Ok(planned(draft, plan)),
+        (State::Implementing, Outcome::BaseMoved { scope_touched, changed }) => {
+            Ok(base_moved(draft, *scope_touched, changed))
+        }
+        (State::Implementing, Outcome::Implemented { change_set })
+        | (State::Revising, Outcome::Revised { change_set }) => {
+            draft.next().change_set = Some(change_set.clone());
+            draft.next().feedback = None;
+            let what = format!("change {} made", change_set.hash.short());
+            Ok(draft.run(Stage::Review, &what))
+        }
+        (State::Reviewing, Outcome::Reviewed { review, critical, gates }) => {
+            Ok(reviewed(draft, review, *critical, gates))
+        }
+        (State::Publishing, Outcome::Published { pull_request }) => {
+            draft.next().pull_request = Some(pull_request.clone());
+            draft.next().intent = None;
+            draft.next().review_batch = None;
+            let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
+            Ok(draft.notify(Notice::Published).wait(State::InReview, &what))
+        }
+        _ => Err(draft.outdated()),
+    }
+}
+
+fn next_turn(draft: Draft<'_>) -> Decision {
+    match draft.ticket().state.stage() {
+        Some(stage) => draft.effect(Effect::Run { stage, not_before: None }).quiet(),
+        None => draft.quiet(),
+    }
+}
+
+/// Reserves the cost of a call, or pauses before it is made.
+fn asked(mut draft: Draft<'_>, call: &PendingCall, checkpoint: &ContentHash) -> Decision {
+    draft.next().checkpoint = Some(checkpoint.clone());
+    draft.next().answer = None;
+    let budget = draft.ticket().budget;
+    if budget.spent + call.reserved > budget.limit {
+        let what = format!("the next model call may cost {}, and {} of {} are spent", call.reserved, budget.spent, budget.limit);
+        return draft.pause(PauseReason::Budget, &what);
+    }
+    draft.next().pending = Some(call.clone());
+    draft.next().turn += 1;
+    draft.effect(Effect::CallModel { call: call.clone() }).quiet()
+}
+
+fn ask(mut draft: Draft<'_>, questions: &ArtifactRef) -> Decision {
+    draft.next().questions = Some(questions.clone());
+    draft
+        .notify(Notice::Questions { questions: questions.clone() })
+        .wait(State::AwaitingAnswers, "questions have to be answered first")
+}
+
+fn refined(mut draft: Draft<'_>, refinement: &ArtifactRef) -> Decision {
+    draft.next().refinement = Some(refinement.clone());
+    draft.next().feedback = None;
+    let draft = draft.notify(Notice::Refinement { refinement: refinement.clone() });
+    if draft.policy().skip_refinement_approval {
+        return draft.run(Stage::Plan, "refined; approved by policy (skip_refinement_approval)");
+    }
+    let what = format!("refined ticket v{} written", refinement.version);
+    draft.wait(State::AwaitingRefinementApproval, &what)
+}
+
+fn planned(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
+    draft.next().plans.push(plan.clone());
+    draft.next().feedback = None;
+    let by_policy = draft.policy().skip_plan_approval;
+    let draft = draft.notify(Notice::Plan { plan: plan.clone() });
+    if by_policy {
+        return approved_by_policy(draft, plan);
+    }
+    let what = format!("plan v{} {} written", plan.version, plan.hash.short());
+    draft.wait(State::AwaitingPlanApproval, &what)
+}
+
+fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
+    draft.next().approved_plan = Some(plan.hash.clone());
+    let record = DecisionRecord {
+        artifact: plan.hash.clone(),
+        member: None,
+        name: "policy: skip_plan_approval".to_owned(),
+        role: None,
+        via: None,
+        verdict: Verdict::Approved,
+        note: String::new(),
+        at: draft.now(),
+    };
+    let what = format!("plan v{} {}: approved by policy (skip_plan_approval)", plan.version, plan.hash.short());
+    let go = draft.policy().implement_on_approval;
+    let mut decision = if go { draft.run(Stage::Implement, &what) } else { draft.wait(State::PlanApproved, &what) };
+    decision.next.decisions.push(record);
+    decision
+}
+
+fn base_moved(mut draft: Draft<'_>, scope_touched: bool, changed: &str) -> Decision {
+    if !scope_touched {
+        return draft.snapshot_then(Stage::Implement, "the base branch moved outside the plan's scope; taking the new base");
+    }
+    draft.next().approved_plan = None;
+    draft.next().feedback = Some(format!("The base branch moved: {changed}. Bring the plan up to date with it."));
+    let what = format!("the base branch moved inside the plan's scope ({changed}); the plan is stale");
+    draft.snapshot_then(Stage::Plan, &what)
+}
+
+fn reviewed(mut draft: Draft<'_>, review: &ArtifactRef, critical: usize, gates: &[GateReason]) -> Decision {
+    draft.next().review = Some(review.clone());
+    let rounds = draft.ticket().review_rounds + 1;
+    draft.next().review_rounds = rounds;
+    if critical > 0 && rounds < draft.policy().max_review_rounds {
+        let what = format!("review round {rounds}: {critical} critical finding(s)");
+        return draft.run(Stage::Implement, &what);
+    }
+    let mut reasons = gates.to_vec();
+    if critical > 0 {
+        reasons.push(GateReason::UnresolvedFindings { count: critical });
+    }
+    let change_set = draft.ticket().change_set.clone();
+    let let_through = change_set.as_ref().is_some_and(|c| draft.ticket().approved_diff.as_ref() == Some(&c.hash));
+    match change_set {
+        Some(change_set) if !reasons.is_empty() && !let_through => {
+            let what = format!("the change needs a look: {}", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+            draft.notify(Notice::Diff { change_set }).wait(State::AwaitingDiffApproval { reasons }, &what)
+        }
+        Some(_) | None => {
+            let spent: Usd = draft.ticket().budget.spent;
+            let what = format!("reviewed in {rounds} round(s); {spent} spent so far");
+            draft.run(Stage::Publish, &what)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What can go wrong while a stage runs, by who has to act.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// What the caller does about an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fault {
+    /// Passing: the same call may work in a moment.
+    Transient,
+    /// The other side asked us to wait.
+    RateLimited {
+        /// When to call again, if it said so.
+        retry_at: Option<Timestamp>,
+    },
+    /// A quota of the customer is used up.
+    Quota,
+    /// A credential is missing, wrong or expired.
+    Auth,
+    /// The credential is fine but may not do this.
+    Permission,
+    /// A person must change something: the ticket, the repository, the model's output.
+    Invalid,
+    /// Somebody else changed what we were about to change.
+    Conflict,
+    /// It may or may not have happened: read back before deciding.
+    Unknown,
+    /// A fault of ours.
+    Bug,
+}
+
+impl Fault {
+    /// Says whether trying again by itself makes sense.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transient | Self::RateLimited { .. } | Self::Unknown | Self::Conflict => true,
+            Self::Quota | Self::Auth | Self::Permission | Self::Invalid | Self::Bug => false,
+        }
+    }
+
+    /// The category people read.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Transient => "temporary failure",
+            Self::RateLimited { .. } => "rate limit",
+            Self::Quota => "quota used up",
+            Self::Auth => "credentials",
+            Self::Permission => "permission",
+            Self::Invalid => "needs a change",
+            Self::Conflict => "conflict",
+            Self::Unknown => "unknown outcome",
+            Self::Bug => "internal error",
+        }
+    }
+
+    /// Who has to act before a retry can help.
+    pub fn who_acts(&self) -> &'static str {
+        match self {
+            Self::Transient | Self::RateLimited { .. } | Self::Unknown => "nobody; it can simply be retried",
+            Self::Quota => "an admin of this tenant",
+            Self::Auth | Self::Permission => "whoever administers the connection",
+            Self::Invalid => "the author of the ticket or a developer of the repository",
+            Self::Conflict => "whoever else changed the branch",
+            Self::Bug => "the operator of PRFactory",
+        }
+    }
+}
+
+/// An error in a person's words: never a stack trace, never another system's raw text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What the caller does about it.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// One sentence for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// Puts a fault into words.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Self { fault, message: message.into() }
+    }
+}

@@ -1,0 +1,90 @@
+//! US dollars in whole millionths, so that sums are exact.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// An amount of US dollars in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usd(i64);
+
+impl Usd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// An amount in millionths of a dollar.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Whole dollars.
+    pub const fn from_dollars(dollars: i64) -> Self {
+        Self(dollars.saturating_mul(1_000_000))
+    }
+
+    /// Reads `5`, `2.50` or `$2.50`; at most six decimals, at most a million dollars, never negative.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('$').unwrap_or(text);
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty() || whole.len() > 7 || part.len() > 6 || !digits(whole) || !digits(part) {
+            return None;
+        }
+        let part: i64 = format!("{part:0<6}").parse().ok()?;
+        let amount = whole.parse::<i64>().ok()? * 1_000_000 + part;
+        (amount <= 1_000_000_000_000).then_some(Self(amount))
+    }
+
+    /// The amount in millionths of a dollar.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cents = (self.0 + 5_000) / 10_000;
+        if self.0 != 0 && cents == 0 {
+            return write!(f, "$0.{:04}", self.0 / 100);
+        }
+        write!(f, "${}.{:02}", cents / 100, cents % 100)
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Usd {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_and_print() {
+        let cases = [("5", "$5.00"), ("2.5", "$2.50"), ("$0.126", "$0.13"), ("0.001", "$0.0010"), ("0", "$0.00")];
+        for (text, printed) in cases {
+            assert_eq!(Usd::parse(text).map(|u| u.to_string()).as_deref(), Some(printed), "{text}");
+        }
+        for bad in ["", "-1", "1.1234567", "abc", "12345678", "1e3", "1,5"] {
+            assert_eq!(Usd::parse(bad), None, "{bad}");
+        }
+    }
+}
