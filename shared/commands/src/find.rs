@@ -16,7 +16,7 @@ pub enum Found {
 }
 
 /// Longest comment that is read; forges stop at 65,536 characters.
-pub const MAX_COMMENT: usize = 256 * 1024;
+pub(crate) const MAX_COMMENT: usize = 256 * 1024;
 
 /// Reads a comment; `handle` is the name people mention, without `@`.
 pub fn find(text: &str, handle: &str, markup: Markup) -> Result<Found, CommandError> {

@@ -73,9 +73,9 @@ pub enum Command {
 }
 
 /// Longest free text in bytes.
-pub const MAX_TEXT: usize = 4 * 1024;
+pub(crate) const MAX_TEXT: usize = 4 * 1024;
 /// Most answers in one command.
-pub const MAX_ANSWERS: usize = 20;
+pub(crate) const MAX_ANSWERS: usize = 20;
 
 impl Command {
     /// The verb that says this.

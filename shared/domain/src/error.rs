@@ -1,5 +1,7 @@
 //! What can go wrong while a stage runs, by who has to act.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -84,3 +86,11 @@ impl Failure {
         Self { fault, message: message.into() }
     }
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.fault.category(), self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

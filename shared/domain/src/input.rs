@@ -8,6 +8,7 @@ use crate::gate::GateReason;
 use crate::hash::{ContentHash, HashPrefix};
 use crate::money::Usd;
 use crate::name::{CommitSha, ModelName};
+use crate::policy::PolicyChange;
 use crate::principal::{Principal, Role};
 use crate::ticket::{PendingCall, PullRequestRef, Target};
 
@@ -200,6 +201,8 @@ pub enum Outcome {
         commit: CommitSha,
         /// The stored snapshot.
         snapshot: ContentHash,
+        /// What the repository's own settings file tightens.
+        overrides: Option<PolicyChange>,
     },
     /// The ticket is understood, or questions are open.
     Analyzed {

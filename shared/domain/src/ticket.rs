@@ -8,6 +8,7 @@ use crate::hash::ContentHash;
 use crate::id::{MemberId, TenantId, TicketId};
 use crate::money::Usd;
 use crate::name::{BranchName, CommitSha, ModelName, RepoName, TrackerKey};
+use crate::policy::PolicyChange;
 use crate::principal::Via;
 use crate::state::State;
 
@@ -139,6 +140,8 @@ pub struct Ticket {
     pub feedback: Option<String>,
     /// Rounds of self-review used for this change.
     pub review_rounds: u32,
+    /// What the repository's own `.prfactory.toml` tightens.
+    pub overrides: Option<PolicyChange>,
     /// Money.
     pub budget: Budget,
     /// When the wait ends; expiry pauses.
@@ -217,6 +220,7 @@ impl Ticket {
             approved_diff: None,
             feedback: None,
             review_rounds: 0,
+            overrides: None,
             budget: Budget { limit: new.budget, spent: Usd::ZERO, incomplete: false },
             deadline: None,
             pull_request: None,

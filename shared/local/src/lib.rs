@@ -1,1 +1,21 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod blobs;
+mod clock;
+mod db;
+mod queue;
+mod secrets;
+mod settings;
+mod table;
+mod vault;
+mod workers;
+
+pub use blobs::FolderBlobs;
+pub use clock::{SystemClock, SystemIds};
+pub use db::{Db, DbError};
+pub use queue::SqliteQueue;
+pub use secrets::FileSecrets;
+pub use settings::{Settings, SettingsError, seed};
+pub use table::SqliteTable;
+pub use vault::LocalVault;
+pub use workers::{Handler, Workers};

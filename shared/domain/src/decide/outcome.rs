@@ -91,8 +91,9 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
 
 fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal> {
     match (&draft.ticket().state, outcome) {
-        (State::Snapshotting { then }, Outcome::Snapshotted { commit, snapshot }) => {
+        (State::Snapshotting { then }, Outcome::Snapshotted { commit, snapshot, overrides }) => {
             let then = *then;
+            draft.next().overrides.clone_from(overrides);
             if let Some(target) = draft.next().targets.first_mut() {
                 target.commit = Some(commit.clone());
                 target.snapshot = Some(snapshot.clone());

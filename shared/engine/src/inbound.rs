@@ -1,0 +1,156 @@
+//! What providers tell us, in the domain's words; adapters make these from wire formats.
+
+use commands::Markup;
+use domain::name::{CommitSha, RepoName, TrackerKey};
+use domain::ticket::TicketText;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Somebody on a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// `github` or `jira`.
+    pub provider: &'static str,
+    /// The provider's own id, never a name that can be taken over.
+    pub id: String,
+    /// The name people see.
+    pub name: String,
+    /// Whether this is a person; bots, apps and portal customers never act.
+    pub is_person: bool,
+}
+
+/// Where a comment was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On a ticket.
+    Ticket(TrackerKey),
+    /// On a pull request.
+    PullRequest(RepoName, u64),
+}
+
+/// One delivery, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// The GitHub installation in the signed body, where there is one.
+    pub installation: Option<u64>,
+    /// Who did it.
+    pub actor: Option<Actor>,
+    /// What happened.
+    pub news: InboundNews,
+}
+
+/// What happened on the provider's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundNews {
+    /// Nothing for us; the reason is recorded.
+    Ignored(&'static str),
+    /// Labels of a ticket changed, or somebody was assigned.
+    Labels {
+        /// The ticket.
+        key: TrackerKey,
+        /// Its words now.
+        text: TicketText,
+        /// The repository the ticket lives in, where tracker and forge are one.
+        repo: Option<RepoName>,
+        /// Labels set by this very change.
+        added: Vec<String>,
+        /// Labels removed by this very change.
+        removed: Vec<String>,
+    },
+    /// Somebody wrote a comment.
+    Comment {
+        /// Where.
+        place: Place,
+        /// The words of the ticket or pull request, frozen in the delivery.
+        text: TicketText,
+        /// The repository the ticket lives in, where tracker and forge are one.
+        repo: Option<RepoName>,
+        /// The provider's id of the comment.
+        id: String,
+        /// What it says.
+        body: String,
+        /// How it is written.
+        markup: Markup,
+    },
+    /// A pull request was closed.
+    PullRequestClosed {
+        /// Where.
+        repo: RepoName,
+        /// Which.
+        number: u64,
+        /// Whether by merging it.
+        merged: bool,
+    },
+    /// Somebody submitted a review.
+    Review {
+        /// Where.
+        repo: RepoName,
+        /// Which pull request.
+        number: u64,
+        /// The provider's id of the review.
+        id: String,
+        /// Whether it asks for changes.
+        asks_for_changes: bool,
+        /// Its text.
+        body: String,
+    },
+    /// Somebody wrote a comment on a line of a pull request.
+    ReviewComment {
+        /// Where.
+        repo: RepoName,
+        /// Which pull request.
+        number: u64,
+        /// The provider's id of the review it is part of, where it is.
+        review: Option<String>,
+        /// The comment, as the batch keeps it.
+        thread: Thread,
+    },
+    /// Checks of a commit are complete.
+    Checks {
+        /// Where.
+        repo: RepoName,
+        /// Which commit.
+        head: CommitSha,
+        /// Which pull requests have it as their head.
+        numbers: Vec<u64>,
+        /// Whether they failed.
+        failed: bool,
+    },
+    /// The app was installed, or is active again.
+    Installed,
+    /// The app was removed or suspended.
+    Uninstalled,
+}
+
+/// One remark on a line, as a review batch keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// The provider's id.
+    pub id: String,
+    /// The file.
+    pub path: String,
+    /// The line in the new version, where it has one.
+    pub line: Option<u64>,
+    /// What it says.
+    pub body: String,
+    /// Who wrote it.
+    pub by: String,
+}
+
+/// A review of people, as the revise stage reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The provider's id of the review; empty for a plain request.
+    pub id: String,
+    /// Who wrote it.
+    pub by: String,
+    /// Its text.
+    pub body: String,
+    /// Its remarks on lines.
+    pub threads: Vec<Thread>,
+}
+
+/// A delivery that does not have the shape its provider documents.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the delivery cannot be read: {0}")]
+pub struct InboundError(pub String);

@@ -1,0 +1,21 @@
+//! The ports: everything outside is reached through one of these.
+
+mod blobs;
+mod clock;
+mod forge;
+mod model;
+mod queue;
+mod secret;
+mod source;
+mod table;
+mod tracker;
+
+pub use blobs::Blobs;
+pub use clock::{Clock, Ids, fresh};
+pub use forge::{Capabilities, Forge, Opened, PullRequestState, PullRequestText};
+pub use model::{Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance};
+pub use queue::{Delivered, MAX_RECEIVES, Outgoing, Queue};
+pub use secret::{Secret, Secrets, Vault};
+pub use source::{CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace};
+pub use table::{Condition, Index, Item, Page, Table, TableError, Write};
+pub use tracker::{Posted, Tracker};

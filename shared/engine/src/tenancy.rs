@@ -1,0 +1,32 @@
+//! Proof of whose data may be touched: made only where identity was verified.
+
+use domain::id::TenantId;
+
+/// Proof that the work at hand belongs to a tenant. Only opening a sealed message or a look-up from a
+/// verified delivery makes one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TenantCtx {
+    tenant: TenantId,
+}
+
+impl TenantCtx {
+    pub(crate) fn proven(tenant: TenantId) -> Self {
+        Self { tenant }
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+}
+
+/// Proof of being sweep: it can list what is due, whoever it belongs to, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemCtx(());
+
+impl SystemCtx {
+    /// Made by opening a message sealed for sweep.
+    pub(crate) fn proven() -> Self {
+        Self(())
+    }
+}

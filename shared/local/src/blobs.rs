@@ -1,0 +1,83 @@
+//! Blobs in a folder: one directory a tenant, one file a hash, written aside and moved into place.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use domain::error::{Failure, Fault};
+use domain::hash::ContentHash;
+use engine::port::Blobs;
+use engine::tenancy::TenantCtx;
+
+/// The blobs of one machine.
+#[derive(Debug, Clone)]
+pub struct FolderBlobs {
+    root: PathBuf,
+}
+
+impl FolderBlobs {
+    /// Keeps blobs under a folder.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn place(&self, ctx: &TenantCtx, hash: &ContentHash) -> PathBuf {
+        let shard: String = hash.as_str().chars().take(2).collect();
+        self.root.join(ctx.tenant().as_str()).join(shard).join(hash.as_str())
+    }
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    let fault = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => Fault::Transient,
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Fault::Permission,
+        _ => Fault::Bug,
+    };
+    Failure::new(fault, format!("{what}: {error}"))
+}
+
+#[async_trait]
+impl Blobs for FolderBlobs {
+    async fn put(&self, ctx: &TenantCtx, bytes: &[u8]) -> Result<ContentHash, Failure> {
+        let hash = ContentHash::of(bytes);
+        let place = self.place(ctx, &hash);
+        let bytes = bytes.to_vec();
+        let written = tokio::task::spawn_blocking(move || write(&place, &bytes)).await;
+        match written {
+            Ok(Ok(())) => Ok(hash),
+            Ok(Err(error)) => Err(failed("a blob cannot be stored", &error)),
+            Err(_) => Err(Failure::new(Fault::Bug, "storing a blob was aborted")),
+        }
+    }
+
+    async fn load(&self, ctx: &TenantCtx, hash: &ContentHash) -> Result<Vec<u8>, Failure> {
+        let place = self.place(ctx, hash);
+        let read = tokio::task::spawn_blocking(move || std::fs::read(place)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Failure::new(Fault::Invalid, format!("there is no blob {}", hash.short())));
+            }
+            Ok(Err(error)) => return Err(failed("a blob cannot be read", &error)),
+            Err(_) => return Err(Failure::new(Fault::Bug, "reading a blob was aborted")),
+        };
+        if ContentHash::of(&bytes) == *hash {
+            Ok(bytes)
+        } else {
+            Err(Failure::new(Fault::Bug, format!("blob {} is damaged", hash.short())))
+        }
+    }
+}
+
+fn write(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if place.exists() {
+        return Ok(());
+    }
+    let folder = place.parent().unwrap_or(place);
+    std::fs::create_dir_all(folder)?;
+    let mut aside = tempfile::NamedTempFile::new_in(folder)?;
+    aside.write_all(bytes)?;
+    aside.as_file().sync_data()?;
+    aside.persist(place).map_err(|error| error.error)?;
+    Ok(())
+}

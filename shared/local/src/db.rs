@@ -1,0 +1,182 @@
+//! One thread that writes and one that reads; waiting writes share a commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Why the database did not answer.
+#[derive(Debug, Error)]
+pub enum DbError {
+    /// SQLite said no.
+    #[error("the state file refused: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The folder for the state cannot be made.
+    #[error("the folder {folder} cannot be used: {error}", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The database's thread is gone.
+    #[error("the state file is closed")]
+    Closed,
+}
+
+impl DbError {
+    /// Says whether somebody else is writing or the disk is short of room: waiting may help.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => matches!(
+                error.code,
+                rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked | rusqlite::ErrorCode::DiskFull
+            ),
+            Self::Sqlite(_) | Self::Folder { .. } | Self::Closed => false,
+        }
+    }
+}
+
+type Finish = Box<dyn FnOnce(Option<rusqlite::Error>) + Send>;
+type Job = Box<dyn FnOnce(&Connection) -> Finish + Send>;
+
+/// The state file of one machine.
+#[derive(Debug, Clone)]
+pub struct Db {
+    write: Sender<Job>,
+    read: Sender<Job>,
+}
+
+/// Most writes that share one commit; more would only make the first of them wait.
+const MAX_BATCH: usize = 64;
+/// How long SQLite waits for another process before it says busy.
+const BUSY: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS item (
+  pk TEXT NOT NULL, sk TEXT NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT NULL, lease_until INTEGER,
+  listing_pk TEXT, listing_sk TEXT, due INTEGER, expires INTEGER, body TEXT NOT NULL,
+  PRIMARY KEY (pk, sk)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS item_listing ON item (listing_pk, listing_sk) WHERE listing_pk IS NOT NULL;
+CREATE INDEX IF NOT EXISTS item_due ON item (due) WHERE due IS NOT NULL;
+CREATE TABLE IF NOT EXISTS message (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, grp TEXT NOT NULL, body TEXT NOT NULL,
+  visible_at INTEGER NOT NULL, receives INTEGER NOT NULL DEFAULT 0, receipt TEXT, dead INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS message_visible ON message (queue, dead, visible_at);
+";
+
+impl Db {
+    /// Opens or makes the state file of a folder.
+    pub fn open(folder: &Path) -> Result<Self, DbError> {
+        std::fs::create_dir_all(folder).map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+        let path = folder.join("state.db");
+        let writer = connect(&path)?;
+        writer.execute_batch(SCHEMA)?;
+        let reader = connect(&path)?;
+        let (write, writes) = channel();
+        let (read, reads) = channel();
+        std::thread::Builder::new()
+            .name("state-writer".to_owned())
+            .spawn(move || run_writer(&writer, &writes))
+            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+        std::thread::Builder::new()
+            .name("state-reader".to_owned())
+            .spawn(move || run_reader(&reader, &reads))
+            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+        Ok(Self { write, read })
+    }
+
+    /// Runs a write; it is on disk when this returns.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        submit(&self.write, work).await
+    }
+
+    /// Runs a read.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        submit(&self.read, work).await
+    }
+}
+
+async fn submit<T, F>(to: &Sender<Job>, work: F) -> Result<T, DbError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+{
+    let (tell, told) = oneshot::channel();
+    let job: Job = Box::new(move |connection| {
+        let result = work(connection);
+        Box::new(move |commit_error| {
+            let result = match commit_error {
+                Some(error) => Err(error),
+                None => result,
+            };
+            // The caller may have been dropped; the write stands all the same.
+            let _ = tell.send(result);
+        })
+    });
+    to.send(job).map_err(|_| DbError::Closed)?;
+    Ok(told.await.map_err(|_| DbError::Closed)??)
+}
+
+fn connect(path: &Path) -> Result<Connection, DbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: what was acknowledged survives a loss of power, not only a crash of the process.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+fn run_reader(connection: &Connection, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        job(connection)(None);
+    }
+}
+
+fn run_writer(connection: &Connection, jobs: &Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
+        let mut finishes: Vec<Finish> = Vec::with_capacity(batch.len());
+        let begun = connection.execute_batch("BEGIN IMMEDIATE");
+        for job in batch {
+            finishes.push(in_savepoint(connection, job));
+        }
+        let committed = begun.and_then(|()| connection.execute_batch("COMMIT"));
+        if committed.is_err() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for finish in finishes {
+            finish(committed.as_ref().err().map(copy_of));
+        }
+    }
+}
+
+/// Runs one of several writes so that its failure undoes only itself.
+fn in_savepoint(connection: &Connection, job: Job) -> Finish {
+    let opened = connection.execute_batch("SAVEPOINT one");
+    let finish = job(connection);
+    if opened.is_ok() {
+        let _ = connection.execute_batch("RELEASE one");
+    }
+    finish
+}
+
+fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(other.to_string())),
+    }
+}

@@ -1,0 +1,232 @@
+//! `prfactory.toml` of a data folder: tenant, policy, members, repositories and connections of one machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use domain::error::Failure;
+use domain::id::{EndpointId, IdError, MemberId, TenantId};
+use domain::name::{BranchName, RepoName};
+use domain::policy::{Policy, PolicyChange, PolicyError};
+use domain::principal::Role;
+use engine::directory::{self, Connection, MemberRow, Repository};
+use engine::port::{Secret, Vault};
+use engine::seal::SealError;
+use engine::{Engine, tenancy::TenantCtx};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Everything the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The tenants of this machine, usually one.
+    pub tenant: Vec<TenantSettings>,
+}
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSettings {
+    /// Its identifier: `ten_` and letters or digits.
+    pub id: TenantId,
+    /// Its settings; what is absent has its default.
+    #[serde(default)]
+    pub policy: PolicyChange,
+    /// Its people.
+    #[serde(default)]
+    pub member: Vec<MemberSettings>,
+    /// Its repositories.
+    #[serde(default)]
+    pub repository: Vec<RepositorySettings>,
+    /// Its webhook endpoints for Jira.
+    #[serde(default)]
+    pub endpoint: Vec<EndpointSettings>,
+    /// Its installations of the GitHub App, by number.
+    #[serde(default)]
+    pub installations: Vec<u64>,
+}
+
+/// One person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSettings {
+    /// `mem_` and letters or digits.
+    pub id: MemberId,
+    /// The name people know the person by.
+    pub name: String,
+    /// reader, writer, approver or admin.
+    pub role: Role,
+    /// The person's numeric id on GitHub.
+    pub github: Option<u64>,
+    /// The person's `accountId` in Jira.
+    pub jira: Option<String>,
+}
+
+/// One repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositorySettings {
+    /// `owner/name`.
+    pub name: RepoName,
+    /// A path of this machine or an `http(s)` address without credentials.
+    pub location: String,
+    /// The branch tickets start from.
+    pub base: BranchName,
+    /// Tracker projects whose tickets are meant for it.
+    #[serde(default)]
+    pub projects: Vec<String>,
+    /// A file with the token for an `http(s)` address.
+    pub token_file: Option<PathBuf>,
+}
+
+/// One webhook endpoint for Jira.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointSettings {
+    /// `ep_` and at least 26 random letters or digits.
+    pub id: EndpointId,
+    /// Which of its secrets is live; raise it to rotate.
+    pub generation: u32,
+    /// Whether it was removed.
+    #[serde(default)]
+    pub revoked: bool,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {error}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path}: {error}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A tenant's policy breaks its ranges.
+    #[error("tenant {tenant}: {error}")]
+    Policy {
+        /// Whose.
+        tenant: TenantId,
+        /// Every mistake.
+        error: PolicyError,
+    },
+    /// An endpoint's id can be guessed.
+    #[error("endpoint {0} is too short to be secret: use `ep_` and at least 26 random letters or digits")]
+    GuessableEndpoint(EndpointId),
+    /// An address carries a credential.
+    #[error("repository {0}: the location must not contain a user or token; use `token_file`")]
+    CredentialInAddress(RepoName),
+    /// There is no key to prove anything with.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// An identifier is wrong.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The state cannot be written.
+    #[error(transparent)]
+    State(#[from] Failure),
+}
+
+impl Settings {
+    /// Reads the settings of a data folder.
+    pub fn load(folder: &Path) -> Result<Self, SettingsError> {
+        let path = folder.join("prfactory.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| SettingsError::Unreadable { path: path.clone(), error })?;
+        toml::from_str(&text).map_err(|error| SettingsError::Malformed { path, error: Box::new(error) })
+    }
+
+    /// Checks everything that can be checked without the state.
+    pub fn check(&self) -> Result<BTreeMap<TenantId, Policy>, SettingsError> {
+        let mut policies = BTreeMap::new();
+        for tenant in &self.tenant {
+            let policy = Policy::standard()
+                .with(&tenant.policy)
+                .map_err(|error| SettingsError::Policy { tenant: tenant.id.clone(), error })?;
+            for endpoint in &tenant.endpoint {
+                // 26 of 36 characters are 134 bits.
+                if endpoint.id.as_str().len() < EndpointId::PREFIX.len() + 26 {
+                    return Err(SettingsError::GuessableEndpoint(endpoint.id.clone()));
+                }
+            }
+            for repository in &tenant.repository {
+                let after_scheme = repository.location.split_once("://").map_or("", |(_, rest)| rest);
+                if after_scheme.split('/').next().is_some_and(|host| host.contains('@')) {
+                    return Err(SettingsError::CredentialInAddress(repository.name.clone()));
+                }
+            }
+            policies.insert(tenant.id.clone(), policy);
+        }
+        Ok(policies)
+    }
+}
+
+/// Brings the directory in line with the settings.
+pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Result<(), SettingsError> {
+    let policies = settings.check()?;
+    for tenant in &settings.tenant {
+        let ctx = engine.sealer.operator(&tenant.id)?;
+        if let Some(policy) = policies.get(&tenant.id) {
+            directory::store_policy(engine, &ctx, policy).await?;
+        }
+        seed_members(engine, &ctx, &tenant.member).await?;
+        for repository in &tenant.repository {
+            seed_repository(engine, vault, &ctx, repository).await?;
+        }
+        for endpoint in &tenant.endpoint {
+            let connection =
+                Connection { tenant: tenant.id.clone(), generation: endpoint.generation, revoked: endpoint.revoked };
+            directory::store_endpoint(engine, &endpoint.id, &connection).await?;
+        }
+        for installation in &tenant.installations {
+            let connection = Connection { tenant: tenant.id.clone(), generation: 1, revoked: false };
+            directory::store_installation(engine, *installation, &connection).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn seed_members(engine: &Engine, ctx: &TenantCtx, members: &[MemberSettings]) -> Result<(), SettingsError> {
+    for member in members {
+        let row = MemberRow { id: member.id.clone(), name: member.name.clone(), role: member.role };
+        let mut identities = Vec::new();
+        identities.extend(member.github.map(|id| ("github".to_owned(), id.to_string())));
+        identities.extend(member.jira.clone().map(|id| ("jira".to_owned(), id)));
+        directory::store_member(engine, ctx, &row, &identities).await?;
+    }
+    let keep: Vec<MemberId> = members.iter().map(|member| member.id.clone()).collect();
+    Ok(directory::retain_members(engine, ctx, &keep).await?)
+}
+
+async fn seed_repository(
+    engine: &Engine,
+    vault: &dyn Vault,
+    ctx: &TenantCtx,
+    settings: &RepositorySettings,
+) -> Result<(), SettingsError> {
+    let row = Repository {
+        name: settings.name.clone(),
+        location: settings.location.clone(),
+        base: settings.base.clone(),
+        projects: settings.projects.clone(),
+        token: match &settings.token_file {
+            Some(path) => {
+                let token = std::fs::read_to_string(path)
+                    .map_err(|error| SettingsError::Unreadable { path: path.clone(), error })?;
+                let secret = Secret::new(token.trim().as_bytes().to_vec());
+                Some(vault.seal(ctx, "git", &secret).await?)
+            }
+            None => None,
+        },
+    };
+    Ok(directory::store_repository(engine, ctx, &row).await?)
+}
