@@ -21,6 +21,15 @@ pub struct ArtifactRef {
     pub changed: String,
 }
 
+/// What reading the repository showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// What is wanted, and what the code says about it.
+    pub understanding: String,
+    /// The files that matter most, best first.
+    pub relevant_files: Vec<RepoPath>,
+}
+
 /// A question that has to be answered before the ticket can be refined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
@@ -263,4 +272,36 @@ pub struct DecisionRecord {
     pub note: String,
     /// When it was said.
     pub at: Timestamp,
+}
+
+/// What became of one remark of people's review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// The change does what was asked.
+    Fixed,
+    /// It does not, with a reason.
+    Declined,
+    /// It has to be clarified first.
+    Question,
+}
+
+/// The answer to one thread of a review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadAnswer {
+    /// The provider's id of the thread.
+    pub thread: String,
+    /// What became of it.
+    pub disposition: Disposition,
+    /// Why, or what was done.
+    pub text: String,
+}
+
+/// The answers to a whole review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewAnswer {
+    /// What was done, in a sentence or two.
+    pub summary: String,
+    /// One answer a thread.
+    pub threads: Vec<ThreadAnswer>,
 }

@@ -226,10 +226,8 @@ pub enum Outcome {
         /// The plan.
         plan: ArtifactRef,
     },
-    /// The base branch is not where the plan saw it.
+    /// The base branch changed files of the approved plan's scope.
     BaseMoved {
-        /// Whether files of the scope changed.
-        scope_touched: bool,
         /// What changed, in a sentence.
         changed: String,
     },

@@ -134,6 +134,10 @@ pub struct Ticket {
     pub decisions: Vec<DecisionRecord>,
     /// The plan that was approved.
     pub approved_plan: Option<ContentHash>,
+    /// When it was approved; every commit of the ticket carries this date, so that it can be made again.
+    pub approved_at: Option<Timestamp>,
+    /// The change that the pull request shows.
+    pub published: Option<ContentHash>,
     /// The diff that a person let through a gate.
     pub approved_diff: Option<ContentHash>,
     /// What a person said that the next run has to heed.
@@ -217,6 +221,8 @@ impl Ticket {
             review_batch: None,
             decisions: Vec::new(),
             approved_plan: None,
+            approved_at: None,
+            published: None,
             approved_diff: None,
             feedback: None,
             review_rounds: 0,

@@ -1,1 +1,17 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod diff;
+mod git;
+mod jail;
+mod scratch;
+mod search;
+mod snapshot;
+mod store;
+
+pub use diff::{diff, stat};
+pub use git::GitSource;
+pub use jail::{Jail, JailError};
+pub use scratch::{Scratch, sweep};
+pub use search::{Hit, SearchError};
+pub use snapshot::Limits;
+pub use store::{MemoryTree, ScratchWorkspace};

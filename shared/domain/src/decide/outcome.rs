@@ -111,8 +111,8 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
         (State::Refining, Outcome::FollowUp { questions }) => Ok(ask(draft, questions)),
         (State::Refining, Outcome::Refined { refinement }) => Ok(refined(draft, refinement)),
         (State::Planning, Outcome::Planned { plan }) => Ok(planned(draft, plan)),
-        (State::Implementing, Outcome::BaseMoved { scope_touched, changed }) => {
-            Ok(base_moved(draft, *scope_touched, changed))
+        (State::Snapshotting { then: Stage::Implement }, Outcome::BaseMoved { changed }) => {
+            Ok(base_moved(draft, changed))
         }
         (State::Implementing, Outcome::Implemented { change_set })
         | (State::Revising, Outcome::Revised { change_set }) => {
@@ -128,6 +128,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             draft.next().pull_request = Some(pull_request.clone());
             draft.next().intent = None;
             draft.next().review_batch = None;
+            draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
             let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
             Ok(draft.notify(Notice::Published).wait(State::InReview, &what))
         }
@@ -188,6 +189,7 @@ fn planned(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
 
 fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
     draft.next().approved_plan = Some(plan.hash.clone());
+    draft.next().approved_at = Some(draft.now());
     let record = DecisionRecord {
         artifact: plan.hash.clone(),
         member: None,
@@ -200,15 +202,13 @@ fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
     };
     let what = format!("plan v{} {}: approved by policy (skip_plan_approval)", plan.version, plan.hash.short());
     let go = draft.policy().implement_on_approval;
-    let mut decision = if go { draft.run(Stage::Implement, &what) } else { draft.wait(State::PlanApproved, &what) };
+    let mut decision = if go { draft.snapshot_then(Stage::Implement, &what) } else { draft.wait(State::PlanApproved, &what) };
     decision.next.decisions.push(record);
     decision
 }
 
-fn base_moved(mut draft: Draft<'_>, scope_touched: bool, changed: &str) -> Decision {
-    if !scope_touched {
-        return draft.snapshot_then(Stage::Implement, "the base branch moved outside the plan's scope; taking the new base");
-    }
+/// The approval was for another base: the plan is written anew and has to be approved anew.
+fn base_moved(mut draft: Draft<'_>, changed: &str) -> Decision {
     draft.next().approved_plan = None;
     draft.next().feedback = Some(format!("The base branch moved: {changed}. Bring the plan up to date with it."));
     let what = format!("the base branch moved inside the plan's scope ({changed}); the plan is stale");

@@ -219,8 +219,9 @@ fn approve(
         State::AwaitingRefinementApproval => draft.run(Stage::Plan, &what),
         State::AwaitingPlanApproval => {
             draft.next().approved_plan = Some(artifact.hash);
+            draft.next().approved_at = Some(draft.now());
             if draft.policy().implement_on_approval {
-                draft.run(Stage::Implement, &what)
+                draft.snapshot_then(Stage::Implement, &what)
             } else {
                 draft.wait(State::PlanApproved, &what)
             }
@@ -267,7 +268,7 @@ fn implement(draft: Draft<'_>) -> Result<Decision, Refusal> {
     if draft.ticket().state != State::PlanApproved {
         return Err(draft.refuse("implement"));
     }
-    Ok(draft.run(Stage::Implement, "implementation starts"))
+    Ok(draft.snapshot_then(Stage::Implement, "implementation starts"))
 }
 
 fn close(draft: Draft<'_>) -> Result<Decision, Refusal> {

@@ -1,0 +1,174 @@
+//! Repositories reached by git, by path or by HTTP: snapshots of them, and commits to them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::change_set::ChangeSet;
+use domain::error::{Failure, Fault};
+use domain::name::{BranchName, CommitSha};
+use domain::ticket::Target;
+use engine::directory::{self, Repository};
+use engine::port::{CommitMeta, Commits, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
+use engine::tenancy::TenantCtx;
+use engine::Engine;
+
+use crate::git::http::{Remote, client};
+use crate::git::{local, object};
+use crate::scratch::Scratch;
+use crate::snapshot::{Limits, io};
+
+/// Reads and writes the connected repositories of tenants.
+#[derive(Clone)]
+pub struct GitSource {
+    engine: Engine,
+    vault: Arc<dyn Vault>,
+    root: PathBuf,
+    client: reqwest::Client,
+    limits: Limits,
+}
+
+/// Longest a fetch may take.
+const FETCH: Duration = Duration::from_secs(300);
+
+/// What a writer finds when somebody else's commits are on the branch.
+pub(crate) fn moved(branch: &BranchName) -> Failure {
+    Failure::new(
+        Fault::Invalid,
+        format!("the branch `{branch}` has commits of somebody else, which are kept. Merge or remove them, then `retry`"),
+    )
+}
+
+impl GitSource {
+    /// Uses a root for scratch directories.
+    pub fn new(engine: Engine, vault: Arc<dyn Vault>, root: impl Into<PathBuf>) -> Result<Self, Failure> {
+        Ok(Self { engine, vault, root: root.into(), client: client()?, limits: Limits::STANDARD })
+    }
+
+    async fn repository(&self, ctx: &TenantCtx, target: &Target) -> Result<(Repository, Option<Secret>), Failure> {
+        let found = directory::repository(&self.engine, ctx, &target.repo).await?;
+        let repository = found
+            .ok_or_else(|| Failure::new(Fault::Permission, format!("`{}` is not connected to this tenant", target.repo)))?;
+        let token = match &repository.token {
+            Some(sealed) => Some(self.vault.open(ctx, "git", sealed).await?),
+            None => None,
+        };
+        Ok((repository, token))
+    }
+
+    fn remote<'a>(&'a self, repository: &'a Repository, token: Option<&'a Secret>) -> Remote<'a> {
+        Remote { client: &self.client, url: &repository.location, token, now: self.engine.clock.now() }
+    }
+}
+
+fn path_of(repository: &Repository) -> Option<PathBuf> {
+    let location = repository.location.as_str();
+    (!location.starts_with("http://") && !location.starts_with("https://")).then(|| PathBuf::from(location))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::new(Fault::Bug, "git work was aborted")),
+    }
+}
+
+#[async_trait]
+impl Snapshots for GitSource {
+    async fn head(&self, ctx: &TenantCtx, target: &Target, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
+        let (repository, token) = self.repository(ctx, target).await?;
+        match path_of(&repository) {
+            Some(path) => {
+                let branch = branch.clone();
+                blocking(move || local::head(&path, &branch)).await
+            }
+            None => {
+                let refs = self.remote(&repository, token.as_ref()).refs().await?;
+                Ok(refs.get(branch.as_str()).cloned())
+            }
+        }
+    }
+
+    async fn fetch(&self, ctx: &TenantCtx, target: &Target) -> Result<StoredSnapshot, Failure> {
+        let (repository, token) = self.repository(ctx, target).await?;
+        let (branch, limits) = (target.base.clone(), self.limits);
+        let (commit, bytes) = if let Some(path) = path_of(&repository) {
+            blocking(move || local::take(&path, &branch, limits)).await?
+        } else {
+            let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
+            let stop = Arc::new(AtomicBool::new(false));
+            let (stopped, url) = (Arc::clone(&stop), repository.location.clone());
+            let work = blocking(move || fetch_into(&scratch, &url, token, &branch, limits, &stopped));
+            let Ok(done) = tokio::time::timeout(FETCH, work).await else {
+                stop.store(true, Ordering::Relaxed);
+                return Err(Failure::new(Fault::Transient, "the repository could not be fetched in five minutes"));
+            };
+            done?
+        };
+        let blob = self.engine.blobs.put(ctx, &bytes).await?;
+        Ok(StoredSnapshot { commit, blob })
+    }
+}
+
+fn fetch_into(
+    scratch: &Scratch,
+    url: &str,
+    token: Option<Secret>,
+    branch: &BranchName,
+    limits: Limits,
+    stop: &Arc<AtomicBool>,
+) -> Result<(CommitSha, Vec<u8>), Failure> {
+    let into: &Path = &scratch.path().join("fetch");
+    local::fetch(url, token, branch, into, limits, stop)
+}
+
+#[async_trait]
+impl Commits for GitSource {
+    async fn push(
+        &self,
+        ctx: &TenantCtx,
+        target: &Target,
+        tree: &dyn SourceTree,
+        change_set: &ChangeSet,
+        meta: &CommitMeta,
+        expected: Option<&CommitSha>,
+    ) -> Result<CommitSha, Failure> {
+        if !target.branch.is_ours() {
+            return Err(Failure::new(Fault::Bug, "only a branch of ours is ever written"));
+        }
+        let built = object::build(tree, change_set, meta)?;
+        let (repository, token) = self.repository(ctx, target).await?;
+        let now = self.head(ctx, target, &target.branch).await?;
+        if now.as_ref() == Some(&built.commit) {
+            return Ok(built.commit);
+        }
+        if now.as_ref() != expected {
+            return Err(moved(&target.branch));
+        }
+        let commit = built.commit.clone();
+        if let Some(path) = path_of(&repository) {
+            let (branch, expected) = (target.branch.clone(), expected.cloned());
+            blocking(move || local::write(&path, &branch, &built.objects, &built.commit, expected.as_ref())).await?;
+        } else {
+            let remote = self.remote(&repository, token.as_ref());
+            remote.send(&target.branch, expected, Some(&commit), &built.objects).await?;
+        }
+        Ok(commit)
+    }
+
+    async fn delete_branch(&self, ctx: &TenantCtx, target: &Target, expected: &CommitSha) -> Result<(), Failure> {
+        let (repository, token) = self.repository(ctx, target).await?;
+        if self.head(ctx, target, &target.branch).await?.as_ref() != Some(expected) {
+            return Ok(());
+        }
+        match path_of(&repository) {
+            Some(path) => {
+                let (branch, expected) = (target.branch.clone(), expected.clone());
+                blocking(move || local::delete(&path, &branch, &expected)).await
+            }
+            None => self.remote(&repository, token.as_ref()).send(&target.branch, Some(expected), None, &[]).await,
+        }
+    }
+}

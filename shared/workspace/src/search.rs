@@ -1,0 +1,64 @@
+//! Searching the overlay: plain text or a regular expression, capped, in path order.
+
+use globset::GlobBuilder;
+use regex::RegexBuilder;
+use thiserror::Error;
+
+use crate::jail::Jail;
+
+/// One line that matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The file.
+    pub path: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// Its text, at most 200 characters.
+    pub text: String,
+}
+
+/// Why a search cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SearchError {
+    /// The pattern is no regular expression, or too large a one.
+    #[error("the pattern cannot be used: {0}")]
+    Pattern(String),
+    /// The glob is none.
+    #[error("the glob cannot be used: {0}")]
+    Glob(String),
+}
+
+/// Compiled patterns may take this much memory; hostile ones take more.
+const MAX_PATTERN: usize = 1024 * 1024;
+
+impl Jail {
+    /// Finds lines; `glob` limits the files, `max` the hits. Says also whether there were more.
+    pub fn search(&self, query: &str, regex: bool, glob: Option<&str>, max: usize) -> Result<(Vec<Hit>, bool), SearchError> {
+        let pattern = if regex { query.to_owned() } else { regex::escape(query) };
+        let matcher = RegexBuilder::new(&pattern)
+            .size_limit(MAX_PATTERN)
+            .case_insensitive(!regex)
+            .build()
+            .map_err(|error| SearchError::Pattern(error.to_string()))?;
+        let glob = glob.map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
+        let glob = glob.transpose().map_err(|error| SearchError::Glob(error.to_string()))?.map(|g| g.compile_matcher());
+        let mut hits = Vec::new();
+        for path in self.files() {
+            if glob.as_ref().is_some_and(|glob| !glob.is_match(path.as_str())) {
+                continue;
+            }
+            let Ok(text) = self.read(&path) else { continue };
+            for (at, line) in text.lines().enumerate() {
+                if !matcher.is_match(line) {
+                    continue;
+                }
+                if hits.len() == max {
+                    return Ok((hits, true));
+                }
+                let text = line.chars().take(200).collect();
+                hits.push(Hit { path: path.to_string(), line: at + 1, text });
+            }
+        }
+        Ok((hits, false))
+    }
+}
