@@ -1,1 +1,102 @@
-//! placeholder
+//! Makes one model call, stores the answer before anything else, and tells the stage that waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::error::Failure;
+use domain::input::{Happening, Input, Outcome};
+use domain::principal::Principal;
+use domain::ticket::Ticket;
+use engine::commit::{Applied, Hold, apply};
+use engine::message::{MODEL, ModelMessage};
+use engine::port::{Model as ModelPort, ModelRequest};
+use engine::tenancy::TenantCtx;
+use engine::ticket::{Lease, Taken, release, take};
+use engine::{Disposition, Engine, RETRY_SOON, artifact, call, spend};
+
+/// What the function needs; it sees no repository.
+#[derive(Clone)]
+pub struct Model {
+    /// The engine's ports.
+    pub engine: Engine,
+    /// The provider.
+    pub model: Arc<dyn ModelPort>,
+}
+
+/// Longest a call may take.
+const DEADLINE: Duration = Duration::from_secs(240);
+/// The lease outlasts the call, so that nobody makes it a second time meanwhile.
+const LEASE: Duration = Duration::from_secs(270);
+
+/// Handles one message of the queue.
+pub async fn handle(function: &Model, message: &str) -> Disposition {
+    let Ok(opened) = function.engine.sealer.open::<ModelMessage>(MODEL, message) else {
+        tracing::warn!("a message without a valid seal was dropped");
+        return Disposition::Ack;
+    };
+    let Some(ctx) = opened.tenant else {
+        tracing::warn!("a message of no tenant was dropped");
+        return Disposition::Ack;
+    };
+    match answer(function, &ctx, &opened.body).await {
+        Ok(disposition) => disposition,
+        Err(failure) => {
+            tracing::warn!(tenant.id = %ctx.tenant(), ticket.id = %opened.body.ticket, error = %failure, "an answer could not be committed; its message comes again");
+            RETRY_SOON
+        }
+    }
+}
+
+async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Result<Disposition, Failure> {
+    let engine = &function.engine;
+    let (request, attempt) = (message.request.clone(), message.attempt);
+    let still = move |ticket: &Ticket| {
+        ticket.pending.as_ref().is_some_and(|call| call.request == request && call.attempt == attempt)
+    };
+    let lease = match take(engine, ctx, &message.ticket, &still, LEASE).await? {
+        Taken::Mine(lease) => lease,
+        Taken::Past => return Ok(Disposition::Ack),
+        Taken::Elsewhere { rest } => {
+            return Ok(Disposition::Retry { after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 270) });
+        }
+    };
+    let outcome = match outcome(function, ctx, message, &lease).await {
+        Ok(outcome) => outcome,
+        Err(failure) => Outcome::Failed { failure },
+    };
+    let input = Input { by: Principal::System, what: Happening::Outcome(outcome) };
+    match apply(engine, ctx, &message.ticket, &input, Hold::Release(&lease), &[]).await? {
+        Applied::Committed(_) | Applied::Refused(_) | Applied::Duplicate | Applied::Missing => Ok(Disposition::Ack),
+        Applied::Fenced => {
+            release(engine, ctx, &lease).await?;
+            Ok(RETRY_SOON)
+        }
+    }
+}
+
+/// Finds the stored answer or makes the call; either way it is stored before it is used.
+async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, lease: &Lease) -> Result<Outcome, Failure> {
+    let engine = &function.engine;
+    let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
+    let record = match call::find(engine, ctx, ticket, key.0, key.1).await? {
+        Some(record) => record,
+        None => {
+            let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
+            let started = engine.clock.now();
+            let answer = function.model.call(&request, DEADLINE).await?;
+            let latency = engine.clock.now().duration_since(started).as_millis();
+            let latency = u64::try_from(latency).unwrap_or(0);
+            if let Some(id) = &answer.request_id {
+                tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, "a model answered");
+            }
+            call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
+        }
+    };
+    spend::settle(engine, ctx, ticket, key, record.cost).await?;
+    Ok(Outcome::Answered {
+        request: message.request.clone(),
+        answer: record.answer,
+        cost: record.cost,
+        incomplete: message.attempt > 1,
+    })
+}

@@ -1,1 +1,109 @@
-//! placeholder
+//! Pushes the approved change to the ticket's own branch and opens or updates its pull request.
+
+mod text;
+
+use std::sync::Arc;
+
+use agent::brief;
+use async_trait::async_trait;
+use domain::change_set::ChangeSet;
+use domain::error::{Failure, Fault};
+use domain::input::Outcome;
+use domain::name::CommitSha;
+use domain::state::Stage;
+use domain::ticket::{Target, Ticket};
+use engine::port::{CommitMeta, Commits, Forge, PullRequestState, Snapshots, Workspace};
+use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
+use engine::tenancy::TenantCtx;
+use engine::{Disposition, Engine, artifact, directory};
+
+/// What the function needs.
+#[derive(Clone)]
+pub struct Publish {
+    /// The engine's ports.
+    pub engine: Engine,
+    /// Opens the snapshot.
+    pub workspace: Arc<dyn Workspace>,
+    /// Reads branches.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// Writes commits.
+    pub commits: Arc<dyn Commits>,
+    /// Opens pull requests.
+    pub forge: Arc<dyn Forge>,
+}
+
+/// Handles one message of the queue.
+pub async fn handle(function: &Publish, message: &str) -> Disposition {
+    run(&function.engine, function, message).await
+}
+
+#[async_trait]
+impl Work for Publish {
+    fn stage(&self) -> Stage {
+        Stage::Publish
+    }
+
+    async fn turn(&self, holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
+        let ticket = &input.ticket;
+        let target = target_of(ticket)?;
+        let bug = |what: &str| Failure::new(Fault::Bug, what);
+        let change = ticket.change_set.as_ref().ok_or_else(|| bug("there is no change"))?;
+        if ticket.approved_plan.is_none() {
+            return Err(bug("nothing is pushed without an approved plan"));
+        }
+        let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
+        let facts = brief(&self.engine, &input.ctx, ticket).await?;
+        holder.intend(&format!("publish {}", change.hash), &[]).await?;
+        let head = self.pushed(&input, target, &change_set).await?;
+        let text = text::pull_request(ticket, &facts, &input.policy, &change_set);
+        let opened = match &ticket.pull_request {
+            Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
+            None => self.forge.open(&input.ctx, target, &head, &text).await?,
+        };
+        let number = opened.reference.number;
+        let row = directory::pull_request_write(&input.ctx, &target.repo, number, &ticket.id);
+        Ok(Turn::Done { outcome: Outcome::Published { pull_request: opened.reference }, rows: vec![row] })
+    }
+
+    async fn read_back(&self, ctx: &TenantCtx, ticket: &Ticket) -> Result<String, Failure> {
+        let target = target_of(ticket)?;
+        if ticket.pull_request.is_some() {
+            return Ok(format!("branch `{}` and its pull request were there before and stay", target.branch));
+        }
+        if let Some(opened) = self.forge.find(ctx, target).await?
+            && opened.state == PullRequestState::Open
+        {
+            self.forge.close(ctx, target, opened.reference.number).await?;
+        }
+        match self.snapshots.head(ctx, target, &target.branch).await? {
+            Some(head) => {
+                self.commits.delete_branch(ctx, target, &head).await?;
+                Ok(format!("branch `{}` was removed again", target.branch))
+            }
+            None => Ok("nothing had been written".to_owned()),
+        }
+    }
+}
+
+impl Publish {
+    /// Pushes unless the pull request shows this very change already.
+    async fn pushed(&self, input: &TurnInput, target: &Target, change_set: &ChangeSet) -> Result<CommitSha, Failure> {
+        let ticket = &input.ticket;
+        let hash = change_set.hash();
+        if let (Some(pull), true) = (&ticket.pull_request, ticket.published.as_ref() == Some(&hash)) {
+            return Ok(pull.head.clone());
+        }
+        let tree = input.open(self.workspace.as_ref()).await?;
+        let before = ticket.pull_request.as_ref().map(|pull| pull.head.clone());
+        let meta = CommitMeta {
+            message: text::commit_message(ticket, &hash),
+            at: ticket.approved_at.unwrap_or(ticket.created_at),
+            parents: vec![before.clone().unwrap_or_else(|| change_set.base.clone())],
+        };
+        self.commits.push(&input.ctx, target, tree.as_ref(), change_set, &meta, before.as_ref()).await
+    }
+}
+
+fn target_of(ticket: &Ticket) -> Result<&Target, Failure> {
+    ticket.target().ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))
+}

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "client")]
 pub mod anthropic;
+mod brief;
 pub mod output;
 pub mod price;
 mod prompt;
@@ -9,6 +10,7 @@ mod run;
 mod tool;
 mod untrusted;
 
+pub use brief::{brief, plan_of};
 pub use prompt::{Facts, Prompt};
 pub use run::{Checkpoint, Step, Task, step};
 pub use tool::{Tools, specs};

@@ -39,7 +39,7 @@ pub struct Checkpoint {
 }
 
 /// What one run is to do.
-pub struct Task<'a, T> {
+pub struct Task<'a, T, D> {
     /// What the model is used for; decides which model.
     pub role: ModelRole,
     /// Which tools exist.
@@ -49,20 +49,19 @@ pub struct Task<'a, T> {
     /// What the overlay starts with.
     pub changes: BTreeMap<RepoPath, FileChange>,
     /// Checks what the model submitted, and the overlay; the error is written for the model.
-    #[expect(clippy::type_complexity, reason = "a check is a function of output and overlay; a name would hide that")]
-    pub check: &'a (dyn Fn(T, &Jail) -> Result<(), String> + Send + Sync),
+    pub check: &'a (dyn Fn(T, &Jail) -> Result<D, String> + Send + Sync),
 }
 
 /// Where a turn of the loop got.
-pub enum Step {
+pub enum Step<D> {
     /// The model is asked.
     Ask(Turn),
     /// The model submitted what the check accepted.
-    Done(Box<Jail>),
+    Done(Box<(D, Jail)>),
 }
 
 /// Takes one turn.
-pub fn step<T: Output>(task: Task<'_, T>, base: Arc<dyn SourceTree>, input: &TurnInput) -> Result<Step, Failure> {
+pub fn step<T: Output, D>(task: &Task<'_, T, D>, base: Arc<dyn SourceTree>, input: &TurnInput) -> Result<Step<D>, Failure> {
     let mut state = match &input.checkpoint {
         Some(bytes) => serde_json::from_slice(bytes)
             .map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be read"))?,
@@ -75,21 +74,21 @@ pub fn step<T: Output>(task: Task<'_, T>, base: Arc<dyn SourceTree>, input: &Tur
     };
     let mut jail = Jail::new(base, state.changes.clone());
     if let Some(answer) = &input.answer
-        && take(&task, answer, &mut state, &mut jail)?
+        && let Some(done) = take(task, answer, &mut state, &mut jail)?
     {
-        return Ok(Step::Done(Box::new(jail)));
+        return Ok(Step::Done(Box::new((done, jail))));
     }
     state.changes.clone_from(jail.changes());
-    ask::<T>(&task, &state, input).map(Step::Ask)
+    ask(task, &state, input).map(Step::Ask)
 }
 
-/// Works on an answer; says whether the run is done.
-fn take<T: Output>(
-    task: &Task<'_, T>,
+/// Works on an answer; gives the result if that ends the run.
+fn take<T: Output, D>(
+    task: &Task<'_, T, D>,
     answer: &ModelAnswer,
     state: &mut Checkpoint,
     jail: &mut Jail,
-) -> Result<bool, Failure> {
+) -> Result<Option<D>, Failure> {
     state.turns += 1;
     if answer.stop == Stop::Refusal {
         return Err(Failure::new(Fault::Invalid, "the model declined to work on this ticket"));
@@ -103,7 +102,7 @@ fn take<T: Output>(
     for call in &answer.calls {
         let result = if call.name == "submit" {
             match T::parse(&call.input).and_then(|output| (task.check)(output, jail)) {
-                Ok(()) => return Ok(true),
+                Ok(done) => return Ok(Some(done)),
                 Err(error) => {
                     problem = Some(error.clone());
                     Err(error)
@@ -133,10 +132,10 @@ fn take<T: Output>(
         Some(_) => state.invalid += 1,
     }
     state.messages.push(Utterance::User { blocks });
-    Ok(false)
+    Ok(None)
 }
 
-fn ask<T: Output>(task: &Task<'_, T>, state: &Checkpoint, input: &TurnInput) -> Result<Turn, Failure> {
+fn ask<T: Output, D>(task: &Task<'_, T, D>, state: &Checkpoint, input: &TurnInput) -> Result<Turn, Failure> {
     let mut tools = specs(task.tools);
     tools.push(ToolSpec {
         name: "submit".to_owned(),

@@ -236,3 +236,12 @@ async fn read_back(
     apply(engine, ctx, &lease.ticket.id, &input, Hold::Release(&lease), &[]).await?;
     Ok(Disposition::Ack)
 }
+
+impl TurnInput {
+    /// Opens the snapshot the ticket works on.
+    pub async fn open(&self, workspace: &dyn crate::port::Workspace) -> Result<std::sync::Arc<dyn crate::port::SourceTree>, Failure> {
+        let snapshot = self.ticket.target().and_then(|target| target.snapshot.as_ref());
+        let snapshot = snapshot.ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no snapshot"))?;
+        workspace.open(&self.ctx, snapshot).await
+    }
+}

@@ -1,1 +1,6 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+pub mod jira;
+mod local;
+
+pub use local::LocalTracker;

@@ -1,0 +1,262 @@
+//! GitHub's deliveries in the domain's words. The structs name only what we need, so nothing new breaks them.
+
+use commands::Markup;
+use domain::name::{CommitSha, RepoName, TrackerKey};
+use domain::ticket::TicketText;
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Place, Thread};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+#[derive(Deserialize)]
+struct Envelope {
+    action: Option<String>,
+    installation: Option<Numbered>,
+    sender: Option<User>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: u64,
+    login: String,
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    full_name: String,
+}
+
+#[derive(Deserialize)]
+struct Issue {
+    number: u64,
+    title: String,
+    body: Option<String>,
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Issues {
+    issue: Issue,
+    repository: Repository,
+    label: Option<Label>,
+    assignee: Option<User>,
+}
+
+#[derive(Deserialize)]
+struct Comment {
+    id: u64,
+    user: User,
+    body: String,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Deserialize)]
+struct IssueComment {
+    issue: Issue,
+    comment: Comment,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct PullRequest {
+    number: u64,
+    #[serde(default)]
+    merged: bool,
+}
+
+#[derive(Deserialize)]
+struct PullRequestEvent {
+    pull_request: PullRequest,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct Review {
+    id: u64,
+    user: User,
+    body: Option<String>,
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct ReviewEvent {
+    review: Review,
+    pull_request: PullRequest,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct ReviewComment {
+    id: u64,
+    user: User,
+    body: String,
+    path: String,
+    line: Option<u64>,
+    pull_request_review_id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ReviewCommentEvent {
+    comment: ReviewComment,
+    pull_request: PullRequest,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct CheckSuite {
+    head_sha: String,
+    conclusion: Option<String>,
+    #[serde(default)]
+    pull_requests: Vec<PullRequest>,
+}
+
+#[derive(Deserialize)]
+struct CheckSuiteEvent {
+    check_suite: CheckSuite,
+    repository: Repository,
+}
+
+/// Reads a delivery whose signature was verified. `event` is an unsigned hint: a body of another shape is refused.
+pub fn parse(event: &str, body: &[u8], handle: &str) -> Result<Inbound, InboundError> {
+    let envelope: Envelope = shaped(body)?;
+    let action = envelope.action.as_deref().unwrap_or("");
+    let news = match (event, action) {
+        ("issues", "labeled" | "unlabeled" | "assigned") => issues(shaped(body)?, action, handle)?,
+        ("issue_comment", "created") => issue_comment(shaped(body)?, envelope.sender.as_ref())?,
+        ("pull_request", "closed") => {
+            let event: PullRequestEvent = shaped(body)?;
+            let (number, merged) = (event.pull_request.number, event.pull_request.merged);
+            InboundNews::PullRequestClosed { repo: repo(&event.repository)?, number, merged }
+        }
+        ("pull_request_review", "submitted") => review(shaped(body)?, envelope.sender.as_ref())?,
+        ("pull_request_review_comment", "created") => review_comment(shaped(body)?, envelope.sender.as_ref())?,
+        ("check_suite", "completed") => checks(shaped(body)?)?,
+        ("installation", "created" | "unsuspend" | "new_permissions_accepted") => InboundNews::Installed,
+        ("installation", "deleted" | "suspend") => InboundNews::Uninstalled,
+        ("issue_comment" | "pull_request_review_comment" | "pull_request_review", _) => {
+            InboundNews::Ignored("only what is newly written acts")
+        }
+        _ => InboundNews::Ignored("an event we do not act on"),
+    };
+    Ok(Inbound { installation: envelope.installation.map(|i| i.id), actor: envelope.sender.as_ref().map(actor), news })
+}
+
+fn shaped<T: DeserializeOwned>(body: &[u8]) -> Result<T, InboundError> {
+    serde_json::from_slice(body).map_err(|error| InboundError(format!("not the documented shape: {error}")))
+}
+
+fn actor(user: &User) -> Actor {
+    Actor { provider: "github", id: user.id.to_string(), name: user.login.clone(), is_person: user.r#type == "User" }
+}
+
+fn repo(repository: &Repository) -> Result<RepoName, InboundError> {
+    RepoName::parse(&repository.full_name).map_err(|error| InboundError(error.to_string()))
+}
+
+fn key(repository: &Repository, number: u64) -> Result<TrackerKey, InboundError> {
+    TrackerKey::parse(&format!("{}#{number}", repository.full_name)).map_err(|error| InboundError(error.to_string()))
+}
+
+fn text(issue: &Issue) -> TicketText {
+    TicketText { title: issue.title.clone(), body: issue.body.clone().unwrap_or_default() }
+}
+
+fn issues(event: Issues, action: &str, handle: &str) -> Result<InboundNews, InboundError> {
+    if event.issue.pull_request.is_some() {
+        return Ok(InboundNews::Ignored("a pull request is not a ticket"));
+    }
+    let label = event.label.map(|label| label.name);
+    let (added, removed) = match action {
+        "unlabeled" => (Vec::new(), label.into_iter().collect()),
+        "labeled" => (label.into_iter().collect(), Vec::new()),
+        _ => {
+            let ours = |user: &User| user.login.trim_end_matches("[bot]").eq_ignore_ascii_case(handle);
+            let to_us = event.assignee.as_ref().is_some_and(ours);
+            (to_us.then(|| handle.to_owned()).into_iter().collect(), Vec::new())
+        }
+    };
+    Ok(InboundNews::Labels {
+        key: key(&event.repository, event.issue.number)?,
+        text: text(&event.issue),
+        repo: Some(repo(&event.repository)?),
+        added,
+        removed,
+    })
+}
+
+/// The signed sender must be the comment's author, and the comment must be as it was created.
+fn issue_comment(event: IssueComment, sender: Option<&User>) -> Result<InboundNews, InboundError> {
+    let comment = event.comment;
+    if sender.is_none_or(|sender| sender.id != comment.user.id) {
+        return Ok(InboundNews::Ignored("the sender is not the author of the comment"));
+    }
+    if comment.created_at != comment.updated_at {
+        return Ok(InboundNews::Ignored("the comment was edited after it was written"));
+    }
+    let number = event.issue.number;
+    let place = match event.issue.pull_request {
+        Some(_) => Place::PullRequest(repo(&event.repository)?, number),
+        None => Place::Ticket(key(&event.repository, number)?),
+    };
+    Ok(InboundNews::Comment {
+        place,
+        text: text(&event.issue),
+        repo: Some(repo(&event.repository)?),
+        id: comment.id.to_string(),
+        body: comment.body,
+        markup: Markup::Markdown,
+    })
+}
+
+fn review(event: ReviewEvent, sender: Option<&User>) -> Result<InboundNews, InboundError> {
+    if sender.is_none_or(|sender| sender.id != event.review.user.id) {
+        return Ok(InboundNews::Ignored("the sender is not the author of the review"));
+    }
+    Ok(InboundNews::Review {
+        repo: repo(&event.repository)?,
+        number: event.pull_request.number,
+        id: event.review.id.to_string(),
+        asks_for_changes: event.review.state.eq_ignore_ascii_case("changes_requested"),
+        body: event.review.body.unwrap_or_default(),
+    })
+}
+
+fn review_comment(event: ReviewCommentEvent, sender: Option<&User>) -> Result<InboundNews, InboundError> {
+    let comment = event.comment;
+    if sender.is_none_or(|sender| sender.id != comment.user.id) {
+        return Ok(InboundNews::Ignored("the sender is not the author of the comment"));
+    }
+    Ok(InboundNews::ReviewComment {
+        repo: repo(&event.repository)?,
+        number: event.pull_request.number,
+        review: comment.pull_request_review_id.map(|id| id.to_string()),
+        thread: Thread {
+            id: comment.id.to_string(),
+            path: comment.path,
+            line: comment.line,
+            body: comment.body,
+            by: comment.user.login,
+        },
+    })
+}
+
+fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
+    let suite = event.check_suite;
+    Ok(InboundNews::Checks {
+        repo: repo(&event.repository)?,
+        head: CommitSha::parse(&suite.head_sha).map_err(|error| InboundError(error.to_string()))?,
+        numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
+        failed: matches!(suite.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")),
+    })
+}

@@ -1,0 +1,142 @@
+//! Jira's deliveries in the domain's words. The actor is whoever the change is by, never the reporter.
+
+use commands::Markup;
+use domain::name::TrackerKey;
+use domain::ticket::TicketText;
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Place};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Delivery {
+    webhook_event: String,
+    user: Option<User>,
+    issue: Option<Issue>,
+    comment: Option<Comment>,
+    changelog: Option<Changelog>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    account_id: String,
+    #[serde(default)]
+    display_name: String,
+    /// `atlassian` for people; `app` and `customer` never act.
+    #[serde(default)]
+    account_type: String,
+}
+
+#[derive(Deserialize)]
+struct Issue {
+    key: String,
+    fields: Fields,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    summary: String,
+    description: Option<String>,
+    #[serde(default)]
+    labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Comment {
+    id: String,
+    author: User,
+    #[serde(default)]
+    body: String,
+    created: Option<String>,
+    updated: Option<String>,
+    /// Absent on ordinary projects; false marks an internal note of a service desk.
+    jsd_public: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Changelog {
+    items: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    field: String,
+    #[serde(rename = "fromString")]
+    from: Option<String>,
+    #[serde(rename = "toString")]
+    to: Option<String>,
+}
+
+/// Reads a delivery whose signature was verified.
+pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
+    let delivery: Delivery =
+        serde_json::from_slice(body).map_err(|error| InboundError(format!("not the documented shape: {error}")))?;
+    let by = delivery.comment.as_ref().map(|comment| comment.author.clone()).or_else(|| delivery.user.clone());
+    let actor = by.map(|user| Actor {
+        provider: "jira",
+        is_person: user.account_type == "atlassian",
+        id: user.account_id,
+        name: user.display_name,
+    });
+    let news = match (delivery.webhook_event.as_str(), delivery.issue) {
+        ("jira:issue_created", Some(issue)) => {
+            let added = issue.fields.labels.clone();
+            labels(issue, added, Vec::new())?
+        }
+        ("jira:issue_updated", Some(issue)) => {
+            let (added, removed) = label_changes(delivery.changelog);
+            labels(issue, added, removed)?
+        }
+        ("comment_created", Some(issue)) => match delivery.comment {
+            Some(comment) => written(&issue, comment)?,
+            None => return Err(InboundError("a comment event without a comment".to_owned())),
+        },
+        (_, None) => InboundNews::Ignored("an event without an issue"),
+        (_, Some(_)) => InboundNews::Ignored("an event we do not act on"),
+    };
+    Ok(Inbound { installation: None, actor, news })
+}
+
+fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
+    TrackerKey::parse(&issue.key).map_err(|error| InboundError(error.to_string()))
+}
+
+fn text(issue: &Issue) -> TicketText {
+    TicketText { title: issue.fields.summary.clone(), body: issue.fields.description.clone().unwrap_or_default() }
+}
+
+fn labels(issue: Issue, added: Vec<String>, removed: Vec<String>) -> Result<InboundNews, InboundError> {
+    Ok(InboundNews::Labels { key: key(&issue)?, text: text(&issue), repo: None, added, removed })
+}
+
+/// Only what this very change added or removed counts; saving an issue again must not fire again.
+fn label_changes(changelog: Option<Changelog>) -> (Vec<String>, Vec<String>) {
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    for change in changelog.into_iter().flat_map(|log| log.items).filter(|change| change.field == "labels") {
+        let split = |text: &Option<String>| -> Vec<String> {
+            text.as_deref().unwrap_or("").split_whitespace().map(str::to_owned).collect()
+        };
+        let (before, after) = (split(&change.from), split(&change.to));
+        added.extend(after.iter().filter(|label| !before.contains(label)).cloned());
+        removed.extend(before.iter().filter(|label| !after.contains(label)).cloned());
+    }
+    (added, removed)
+}
+
+fn written(issue: &Issue, comment: Comment) -> Result<InboundNews, InboundError> {
+    if comment.created != comment.updated {
+        return Ok(InboundNews::Ignored("the comment was edited after it was written"));
+    }
+    if comment.jsd_public == Some(false) {
+        return Ok(InboundNews::Ignored("an internal comment"));
+    }
+    Ok(InboundNews::Comment {
+        place: Place::Ticket(key(issue)?),
+        text: text(issue),
+        repo: None,
+        id: comment.id,
+        body: comment.body,
+        markup: Markup::Wiki,
+    })
+}
