@@ -1,1 +1,189 @@
-//! placeholder
+//! Turns a verified delivery into one decision: tenant, ledger, identity, then one transaction.
+
+mod cli;
+mod command;
+mod forge_news;
+mod record;
+mod start;
+
+use domain::error::{Failure, Fault};
+use domain::id::TicketId;
+use domain::principal::{Member, Via};
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
+use engine::message::{DeliveryMessage, INTAKE, Source};
+use engine::tenancy::TenantCtx;
+use engine::{Disposition, Engine, RETRY_SOON, directory};
+use serde::Serialize;
+
+pub use cli::{CliRequest, CliWish};
+
+/// What the function needs.
+#[derive(Clone)]
+pub struct Intake {
+    /// The engine's ports.
+    pub engine: Engine,
+    /// The name people mention, without `@`.
+    pub handle: String,
+    /// The label that starts work.
+    pub label: String,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Answer {
+    /// A ticket was started.
+    Started {
+        /// Which.
+        ticket: TicketId,
+    },
+    /// A ticket moved.
+    Moved {
+        /// Which.
+        ticket: TicketId,
+        /// Where it stands now.
+        state: &'static str,
+    },
+    /// Somebody was told something and nothing else happened.
+    Told {
+        /// What.
+        text: String,
+        /// Whether it is a refusal.
+        refused: bool,
+    },
+    /// It was accepted before.
+    Duplicate,
+    /// It is not for us, or not from anybody we know.
+    Ignored {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Answer {
+    pub(crate) fn ignored(why: impl Into<String>) -> Self {
+        Self::Ignored { why: why.into() }
+    }
+}
+
+/// One delivery with everything intake found out about it.
+pub(crate) struct Case<'a> {
+    pub(crate) intake: &'a Intake,
+    pub(crate) ctx: TenantCtx,
+    pub(crate) member: Option<Member>,
+    /// Where ledger entries of this delivery stand: provider and, for Jira, the endpoint.
+    pub(crate) source: String,
+    /// The raw bytes.
+    pub(crate) body: &'a [u8],
+}
+
+/// Handles one message of the queue.
+pub async fn handle(intake: &Intake, message: &str) -> Disposition {
+    match accept(intake, message).await {
+        Ok(answer) => {
+            tracing::info!(outcome = ?serde_json::to_value(&answer).ok().and_then(|v| v.get("outcome").cloned()), "a delivery was taken in");
+            Disposition::Ack
+        }
+        Err(failure) if failure.fault.is_retryable() => {
+            tracing::warn!(error = %failure, "a delivery could not be taken in yet");
+            RETRY_SOON
+        }
+        Err(failure) => {
+            tracing::error!(error = %failure, "a delivery cannot be taken in");
+            Disposition::Ack
+        }
+    }
+}
+
+/// Takes in one sealed delivery and says what became of it.
+pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
+    let opened = intake
+        .engine
+        .sealer
+        .open::<DeliveryMessage>(INTAKE, message)
+        .map_err(|error| Failure::new(Fault::Auth, format!("a delivery was not sealed by us: {error}")))?;
+    let delivery = opened.body;
+    let body = webhooks::unpack(&delivery.body)?;
+    match &delivery.source {
+        Source::Github => github(intake, &delivery, &body).await,
+        Source::Jira { endpoint, generation } => {
+            let Some(ctx) = directory::tenant_of_endpoint(&intake.engine, endpoint, *generation).await? else {
+                return Ok(Answer::ignored("the endpoint is unknown, or its secret was replaced"));
+            };
+            let inbound = match tracker::jira::parse(&body, &intake.handle) {
+                Ok(inbound) => inbound,
+                Err(error) => return unreadable(&error),
+            };
+            let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Jira).await?;
+            let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), body: &body };
+            route(&case, inbound).await
+        }
+        Source::Cli { member } => {
+            let Some(ctx) = opened.tenant else {
+                return Ok(Answer::ignored("a request of the command line without a tenant"));
+            };
+            let member = directory::member(&intake.engine, &ctx, member, Via::Cli).await?;
+            let case = Case { intake, ctx, member, source: "cli".to_owned(), body: &body };
+            cli::accept(&case).await
+        }
+    }
+}
+
+async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Result<Answer, Failure> {
+    let inbound = match forge::github::parse(&delivery.event, body, &intake.handle) {
+        Ok(inbound) => inbound,
+        Err(error) => return unreadable(&error),
+    };
+    let Some(installation) = inbound.installation else {
+        return Ok(Answer::ignored("the delivery names no installation"));
+    };
+    let Some(ctx) = directory::tenant_of_installation(&intake.engine, installation).await? else {
+        return Ok(Answer::ignored("the installation is not connected to any tenant"));
+    };
+    let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Github).await?;
+    let case = Case { intake, ctx, member, source: "github".to_owned(), body };
+    if inbound.news == InboundNews::Uninstalled {
+        return forge_news::uninstalled(&case, installation).await;
+    }
+    route(&case, inbound).await
+}
+
+fn unreadable(error: &InboundError) -> Result<Answer, Failure> {
+    tracing::warn!(error = %error, "a delivery has another shape than documented");
+    Ok(Answer::ignored(error.to_string()))
+}
+
+/// The member behind a provider's user; bots, apps, portal customers and strangers are nobody.
+async fn known(intake: &Intake, ctx: &TenantCtx, actor: Option<&Actor>, via: Via) -> Result<Option<Member>, Failure> {
+    match actor.filter(|actor| actor.is_person) {
+        Some(actor) => directory::member_of(&intake.engine, ctx, actor.provider, &actor.id, via).await,
+        None => Ok(None),
+    }
+}
+
+async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
+    match inbound.news {
+        InboundNews::Ignored(why) => record::ignored(case, why).await,
+        InboundNews::Installed => record::ignored(case, "the installation is connected").await,
+        InboundNews::Uninstalled => record::ignored(case, "not an installation's own delivery").await,
+        InboundNews::Labels { key, text, repo, added, removed } => {
+            start::labels(case, start::Place { key, text, repo, base: None }, &added, &removed).await
+        }
+        InboundNews::Comment { place, text, repo, id, body, markup } => {
+            let said = command::Said { place, text, repo, id, body, markup };
+            command::comment(case, said).await
+        }
+        InboundNews::PullRequestClosed { repo, number, merged } => {
+            forge_news::closed(case, &repo, number, merged).await
+        }
+        InboundNews::Review { repo, number, id, asks_for_changes, body } => {
+            forge_news::review(case, (&repo, number), &id, asks_for_changes, body).await
+        }
+        InboundNews::ReviewComment { repo, number, review, thread } => {
+            forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await
+        }
+        InboundNews::Checks { repo, head, numbers, failed } => {
+            forge_news::checks(case, &repo, &head, &numbers, failed).await
+        }
+    }
+}

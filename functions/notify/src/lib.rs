@@ -1,1 +1,167 @@
-//! placeholder
+//! All that people read: one comment a kind, found again by its marker, edited in place.
+
+mod neutral;
+mod render;
+
+use std::sync::Arc;
+
+use domain::error::{Failure, Fault};
+use domain::hash::ContentHash;
+use domain::name::TrackerKey;
+use engine::key::Key;
+use engine::message::{NOTIFY, NotifyMessage};
+use engine::port::{Condition, Item, Posted, TableError, Tracker, Workspace, Write};
+use engine::tenancy::TenantCtx;
+use engine::{Disposition, Engine, RETRY_SOON};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+pub use neutral::neutral;
+
+/// What the function needs.
+#[derive(Clone)]
+pub struct Notify {
+    /// The engine's ports.
+    pub engine: Engine,
+    /// Where tickets live.
+    pub tracker: Arc<dyn Tracker>,
+    /// Opens the snapshot a diff is shown against.
+    pub workspace: Arc<dyn Workspace>,
+    /// The name people mention.
+    pub handle: String,
+}
+
+/// How long one writer of a comment keeps others out; six times a remote call's timeout.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+/// One text to be said under one name.
+pub(crate) struct Say {
+    /// What kind of comment it is; one a ticket.
+    pub(crate) kind: String,
+    /// Markdown without the marker.
+    pub(crate) text: String,
+}
+
+/// What is remembered of a comment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Known {
+    id: Option<String>,
+    shows: Option<ContentHash>,
+}
+
+/// Handles one message of the queue.
+pub async fn handle(function: &Notify, message: &str) -> Disposition {
+    let Ok(opened) = function.engine.sealer.open::<NotifyMessage>(NOTIFY, message) else {
+        tracing::warn!("a message without a valid seal was dropped");
+        return Disposition::Ack;
+    };
+    let Some(ctx) = opened.tenant else {
+        tracing::warn!("a message of no tenant was dropped");
+        return Disposition::Ack;
+    };
+    match tell(function, &ctx, &opened.body).await {
+        Ok(true) => Disposition::Ack,
+        Ok(false) => RETRY_SOON,
+        Err(failure) if failure.fault.is_retryable() => {
+            tracing::warn!(tenant.id = %ctx.tenant(), error = %failure, "people could not be told yet");
+            RETRY_SOON
+        }
+        Err(failure) => {
+            tracing::error!(tenant.id = %ctx.tenant(), error = %failure, "people cannot be told");
+            Disposition::Ack
+        }
+    }
+}
+
+/// Says everything a message asks for; false when another writer is at one of the comments.
+async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Result<bool, Failure> {
+    let (key, says) = match message {
+        NotifyMessage::Reply { key, to, text } => {
+            (key.clone(), vec![Say { kind: format!("reply-{to}"), text: text.clone() }])
+        }
+        NotifyMessage::Notice { ticket, notice } => {
+            let Some(row) = engine::ticket::load(&function.engine, ctx, ticket).await? else {
+                return Ok(true);
+            };
+            let says = render::render(function, ctx, &row.ticket, notice).await?;
+            let id = row.ticket.id.clone();
+            let named = says.into_iter().map(|say| Say { kind: format!("{id}-{}", say.kind), ..say });
+            (row.ticket.key.clone(), named.collect())
+        }
+    };
+    let mut all = true;
+    for say in says {
+        all &= post(function, ctx, &key, &say).await?;
+    }
+    Ok(all)
+}
+
+/// Brings one comment up to date: intent first, then the write, then what came of it.
+async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -> Result<bool, Failure> {
+    let table = &function.engine.table;
+    let place = Key::of(ctx, &format!("SAID#{key}"), say.kind.clone());
+    let before = table.get(&place).await?;
+    let known: Known = before
+        .as_ref()
+        .and_then(|item| serde_json::from_value(item.body.clone()).ok())
+        .unwrap_or_default();
+    let shows = ContentHash::of(say.text.as_bytes());
+    if known.shows.as_ref() == Some(&shows) {
+        return Ok(true);
+    }
+    let now = function.engine.clock.now();
+    let mut item = before.clone().unwrap_or_else(|| Item::new(place, json!(known)));
+    let mut when = vec![Condition::NotBefore(now)];
+    match &before {
+        Some(seen) => when.push(Condition::VersionIs(seen.version)),
+        None => when.push(Condition::NotExists { now }),
+    }
+    item.version += 1;
+    item.fence += 1;
+    item.lease_until = Some(now + LEASE);
+    match table.transact(vec![Write::Put { item: item.clone(), when }]).await {
+        Ok(()) => {}
+        Err(TableError::Condition { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    let posted = write(function, ctx, key, say, known.id.as_deref()).await?;
+    let when = vec![Condition::FenceIs(item.fence)];
+    item.version += 1;
+    item.lease_until = None;
+    item.body = json!(Known { id: Some(posted.id), shows: Some(shows) });
+    match table.transact(vec![Write::Put { item, when }]).await {
+        Ok(()) => Ok(true),
+        Err(TableError::Condition { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Edits the comment that is there, or makes it; a rare double is removed on the way.
+async fn write(
+    function: &Notify,
+    ctx: &TenantCtx,
+    key: &TrackerKey,
+    say: &Say,
+    id: Option<&str>,
+) -> Result<Posted, Failure> {
+    let tracker = &function.tracker;
+    let marker = format!("<!-- prfactory:{} -->", say.kind);
+    let text = format!("{}\n\n{marker}", say.text.trim_end());
+    if let Some(id) = id
+        && let Some(posted) = tracker.update(ctx, key, id, &text).await?
+    {
+        return Ok(posted);
+    }
+    let mut found = tracker.find(ctx, key, &marker).await?.into_iter();
+    let Some(first) = found.next() else {
+        return tracker.create(ctx, key, &text).await;
+    };
+    for double in found {
+        tracker.delete(ctx, key, &double.id).await?;
+    }
+    match tracker.update(ctx, key, &first.id, &text).await? {
+        Some(posted) => Ok(posted),
+        None => Err(Failure::new(Fault::Transient, "a comment was deleted while it was edited")),
+    }
+}

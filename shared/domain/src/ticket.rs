@@ -156,6 +156,8 @@ pub struct Ticket {
     pub model: Option<ModelName>,
     /// Whether failing checks are repaired on this ticket; absent means the policy's word.
     pub autofix: Option<bool>,
+    /// Repairs of failing checks since a person last had a say.
+    pub repairs: u32,
     /// The write to the outside that is under way.
     pub intent: Option<String>,
     /// How many events its history has.
@@ -232,6 +234,7 @@ impl Ticket {
             pull_request: None,
             model: None,
             autofix: None,
+            repairs: 0,
             intent: None,
             events: 0,
             created_at: new.at,

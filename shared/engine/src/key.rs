@@ -89,6 +89,11 @@ impl TicketPartition {
         Self(format!("TICKET#{id}"))
     }
 
+    /// Where messages stand that belong to no workflow: answers to what strangers to it asked.
+    pub fn none() -> Self {
+        Self("REPLIES".to_owned())
+    }
+
     /// As it stands below the tenant.
     pub fn as_str(&self) -> &str {
         &self.0

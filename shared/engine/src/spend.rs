@@ -5,6 +5,8 @@ use domain::error::Failure;
 use domain::hash::ContentHash;
 use domain::id::TicketId;
 use domain::money::Usd;
+use jiff::SignedDuration;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Engine;
@@ -13,6 +15,8 @@ use crate::port::{Condition, Item, TableError, Write};
 use crate::tenancy::TenantCtx;
 
 const FIELD: &str = "micros";
+/// How long after a reservation sweep looks whether its call is still awaited.
+const RECLAIM_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 fn month_key(ctx: &TenantCtx, at: Timestamp) -> Key {
     let month: String = at.to_string().chars().take(7).collect();
@@ -34,8 +38,11 @@ pub async fn reserve(
 ) -> Result<bool, Failure> {
     let now = engine.clock.now();
     let month = month_key(ctx, now);
-    let body = json!({ "micros": amount.micros(), "month": month.sort() });
-    let item = Item::new(reservation_key(ctx, ticket, request, attempt), body);
+    let body = json!({
+        "micros": amount.micros(), "month": month.sort(), "ticket": ticket, "request": request, "attempt": attempt,
+    });
+    let mut item = Item::new(reservation_key(ctx, ticket, request, attempt), body);
+    item.due = Some(now + RECLAIM_AFTER);
     let writes = vec![
         Write::Put { item, when: vec![Condition::NotExists { now }] },
         Write::Add { key: month, field: FIELD, amount: amount.micros(), at_most: Some(limit.micros()) },
@@ -75,4 +82,23 @@ pub async fn settle(
 pub async fn this_month(engine: &Engine, ctx: &TenantCtx) -> Result<Usd, Failure> {
     let item = engine.table.get(&month_key(ctx, engine.clock.now())).await?;
     Ok(Usd::from_micros(item.and_then(|item| item.body.get(FIELD).and_then(Value::as_i64)).unwrap_or(0)))
+}
+
+/// Gives a reservation back whose call nobody waits for any more.
+pub async fn reclaim(engine: &Engine, ctx: &TenantCtx, item: &Item) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Reserved {
+        ticket: TicketId,
+        request: ContentHash,
+        attempt: u32,
+    }
+    let Ok(reserved) = serde_json::from_value::<Reserved>(item.body.clone()) else {
+        return Ok(());
+    };
+    let row = crate::ticket::load(engine, ctx, &reserved.ticket).await?;
+    let awaited = row.and_then(|row| row.ticket.pending).is_some_and(|call| call.request == reserved.request);
+    if awaited {
+        return Ok(());
+    }
+    settle(engine, ctx, &reserved.ticket, (&reserved.request, reserved.attempt), Usd::ZERO).await
 }

@@ -29,4 +29,9 @@ impl SystemCtx {
     pub(crate) fn proven() -> Self {
         Self(())
     }
+
+    /// Proof to act on one due row for the tenant it belongs to.
+    pub fn tenant_of(&self, due: &crate::key::Key) -> Option<TenantCtx> {
+        due.tenant().map(TenantCtx::proven)
+    }
 }

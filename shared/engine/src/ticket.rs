@@ -220,3 +220,13 @@ pub async fn release(engine: &Engine, ctx: &TenantCtx, lease: &Lease) -> Result<
         Err(error) => Err(error.into()),
     }
 }
+
+/// Writes a ticket's row again so that sweep looks at it later, unless somebody else just wrote it.
+pub async fn postpone(engine: &Engine, ctx: &TenantCtx, row: &TicketRow) -> Result<(), Failure> {
+    let item = row.to_item(ctx, engine.clock.now())?;
+    let when = vec![Condition::VersionIs(row.version)];
+    match engine.table.transact(vec![Write::Put { item, when }]).await {
+        Ok(()) | Err(TableError::Condition { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -59,12 +59,16 @@ fn in_review(mut draft: Draft<'_>, news: &News) -> Result<Decision, Refusal> {
         News::ReviewSubmitted { batch } => {
             draft.next().review_batch = Some(batch.clone());
             draft.next().review_rounds = 0;
+            draft.next().repairs = 0;
             Ok(draft.run(Stage::Revise, "a review asks for changes"))
         }
         News::ChecksFailed { batch } => {
-            if !draft.ticket().autofix.unwrap_or(draft.policy().autofix_checks) {
+            let on = draft.ticket().autofix.unwrap_or(draft.policy().autofix_checks);
+            if !on || draft.ticket().repairs >= draft.policy().autofix_attempts {
                 return Err(draft.outdated());
             }
+            draft.next().repairs += 1;
+            draft.next().review_rounds = 0;
             draft.next().review_batch = Some(batch.clone());
             Ok(draft.run(Stage::Revise, "checks failed"))
         }

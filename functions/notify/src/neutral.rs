@@ -1,0 +1,26 @@
+//! Makes text that a model or a stranger wrote harmless where it is shown.
+
+use domain::gate::is_hidden;
+
+/// Most characters of one piece; forges stop at 65,536 a comment.
+const MAX: usize = 20_000;
+
+/// Removes images and hidden characters, and defuses mentions, references and lines that look like commands.
+pub fn neutral(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().filter(|c| !is_hidden(*c)).take(MAX).peekable();
+    let mut line_start = true;
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied();
+        match c {
+            '!' if next == Some('[') => {}
+            '<' => out.push_str("&lt;"),
+            '@' if next.is_some_and(char::is_alphanumeric) => out.push_str("&#64;"),
+            '#' if next.is_some_and(|n| n.is_ascii_digit()) => out.push_str("&#35;"),
+            '/' if line_start => out.push_str("&#47;"),
+            _ => out.push(c),
+        }
+        line_start = c == '\n' || (line_start && c == ' ');
+    }
+    out
+}
