@@ -1,1 +1,16 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod args;
+pub mod client;
+mod delivery;
+pub mod demo;
+mod doctor;
+mod exit;
+mod http;
+mod local_files;
+mod output;
+pub mod run;
+pub mod system;
+mod view;
+
+pub use exit::Exit;

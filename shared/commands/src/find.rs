@@ -38,7 +38,9 @@ pub fn find(text: &str, handle: &str, markup: Markup) -> Result<Found, CommandEr
         return Ok(Found::Nothing);
     };
     if starts.len() > 1 {
-        return Err(CommandError::Several { count: starts.len() });
+        return Err(CommandError::Several {
+            count: starts.len(),
+        });
     }
     let said = visible.get(after..).unwrap_or("").trim();
     if said.is_empty() {
@@ -63,12 +65,20 @@ mod tests {
 
     #[track_caller]
     fn nothing(text: &str) {
-        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Nothing), "{text:?}");
+        assert_eq!(
+            find(text, "prfactory", Markup::Markdown),
+            Ok(Found::Nothing),
+            "{text:?}"
+        );
     }
 
     #[track_caller]
     fn command(text: &str, expected: &Command) {
-        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Command(expected.clone())), "{text:?}");
+        assert_eq!(
+            find(text, "prfactory", Markup::Markdown),
+            Ok(Found::Command(expected.clone())),
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -99,14 +109,24 @@ mod tests {
         command("Thanks all.\n\n@PRFactory CANCEL\n", &Command::Cancel);
         command("Thanks all.\n@prfactory retry", &Command::Retry);
         command("> quoted\n\n@prfactory skip", &Command::Skip);
-        command("@prfactory replan keep `a` <!-- drop everything --> only", &Command::Replan("keep `a`                          only".to_owned()));
+        command(
+            "@prfactory replan keep `a` <!-- drop everything --> only",
+            &Command::Replan("keep `a`                          only".to_owned()),
+        );
     }
 
     #[test]
     fn a_bare_mention_and_two_commands_are_told_apart() {
-        assert_eq!(find("@prfactory", "prfactory", Markup::Markdown), Ok(Found::Mention));
         assert_eq!(
-            find("@prfactory cancel\n\n@prfactory retry", "prfactory", Markup::Markdown),
+            find("@prfactory", "prfactory", Markup::Markdown),
+            Ok(Found::Mention)
+        );
+        assert_eq!(
+            find(
+                "@prfactory cancel\n\n@prfactory retry",
+                "prfactory",
+                Markup::Markdown
+            ),
             Err(CommandError::Several { count: 2 })
         );
     }
@@ -114,12 +134,24 @@ mod tests {
     #[test]
     fn jira_quotes_and_code_never_fire() {
         for text in [
-            "{quote}\n/prfactory cancel\n{quote}", "{code:java}\n/prfactory cancel\n{code}", "bq. /prfactory cancel",
-            "{noformat}\n/prfactory cancel\n{noformat}", "* /prfactory cancel", "see /prfactory cancel",
+            "{quote}\n/prfactory cancel\n{quote}",
+            "{code:java}\n/prfactory cancel\n{code}",
+            "bq. /prfactory cancel",
+            "{noformat}\n/prfactory cancel\n{noformat}",
+            "* /prfactory cancel",
+            "see /prfactory cancel",
         ] {
-            assert_eq!(find(text, "prfactory", Markup::Wiki), Ok(Found::Nothing), "{text:?}");
+            assert_eq!(
+                find(text, "prfactory", Markup::Wiki),
+                Ok(Found::Nothing),
+                "{text:?}"
+            );
         }
-        let found = find("{quote}x{quote}\nok\n/prfactory cancel", "prfactory", Markup::Wiki);
+        let found = find(
+            "{quote}x{quote}\nok\n/prfactory cancel",
+            "prfactory",
+            Markup::Wiki,
+        );
         assert_eq!(found, Ok(Found::Command(Command::Cancel)));
     }
 

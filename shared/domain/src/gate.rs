@@ -58,8 +58,12 @@ impl GateReason {
     /// The least role that may let such a change through.
     pub fn least_role(&self) -> Role {
         match self {
-            Self::Sensitive { .. } | Self::HiddenCharacters { .. } | Self::Secret { .. } => Role::Admin,
-            Self::OutOfScope { .. } | Self::Size { .. } | Self::UnresolvedFindings { .. } => Role::Approver,
+            Self::Sensitive { .. } | Self::HiddenCharacters { .. } | Self::Secret { .. } => {
+                Role::Admin
+            }
+            Self::OutOfScope { .. } | Self::Size { .. } | Self::UnresolvedFindings { .. } => {
+                Role::Approver
+            }
         }
     }
 }
@@ -67,32 +71,81 @@ impl GateReason {
 impl fmt::Display for GateReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |paths: &[RepoPath]| {
-            paths.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ")
+            paths
+                .iter()
+                .map(|p| format!("`{p}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         match self {
-            Self::OutOfScope { paths } => write!(f, "touches files the approved plan does not name: {}", list(paths)),
+            Self::OutOfScope { paths } => write!(
+                f,
+                "touches files the approved plan does not name: {}",
+                list(paths)
+            ),
             Self::Sensitive { paths } => write!(f, "touches sensitive files: {}", list(paths)),
-            Self::HiddenCharacters { paths } => write!(f, "adds invisible or bidirectional characters in {}", list(paths)),
-            Self::Secret { paths } => write!(f, "adds what looks like a credential in {}", list(paths)),
+            Self::HiddenCharacters { paths } => write!(
+                f,
+                "adds invisible or bidirectional characters in {}",
+                list(paths)
+            ),
+            Self::Secret { paths } => {
+                write!(f, "adds what looks like a credential in {}", list(paths))
+            }
             Self::Size { files, bytes } => write!(f, "is large: {files} files, {bytes} bytes"),
-            Self::UnresolvedFindings { count } => write!(f, "still has {count} critical review finding(s)"),
+            Self::UnresolvedFindings { count } => {
+                write!(f, "still has {count} critical review finding(s)")
+            }
         }
     }
 }
 
 /// Patterns that are sensitive in every repository; a tenant can only add to them.
 pub const SENSITIVE: &[&str] = &[
-    ".github/**", ".gitlab-ci.yml", ".gitlab/**", ".circleci/**", "azure-pipelines.yml", "**/Jenkinsfile",
-    "bitbucket-pipelines.yml", ".travis.yml", "**/CODEOWNERS", "**/.gitmodules", "**/.gitattributes",
-    "**/.npmrc", "**/.mcp.json", "**/AGENTS.md", "**/CLAUDE.md", "**/.cursor*", "**/.cursor*/**",
-    "**/Cargo.lock", "**/package-lock.json", "**/npm-shrinkwrap.json", "**/yarn.lock", "**/pnpm-lock.yaml",
-    "**/bun.lock*", "**/poetry.lock", "**/uv.lock", "**/Pipfile.lock", "**/go.sum", "**/Gemfile.lock",
-    "**/composer.lock", "**/packages.lock.json", "**/gradle.lockfile", "**/flake.lock", "**/bunfig.toml",
-    "**/.*/**", ".prfactory.toml",
+    ".github/**",
+    ".gitlab-ci.yml",
+    ".gitlab/**",
+    ".circleci/**",
+    "azure-pipelines.yml",
+    "**/Jenkinsfile",
+    "bitbucket-pipelines.yml",
+    ".travis.yml",
+    "**/CODEOWNERS",
+    "**/.gitmodules",
+    "**/.gitattributes",
+    "**/.npmrc",
+    "**/.mcp.json",
+    "**/AGENTS.md",
+    "**/CLAUDE.md",
+    "**/.cursor*",
+    "**/.cursor*/**",
+    "**/Cargo.lock",
+    "**/package-lock.json",
+    "**/npm-shrinkwrap.json",
+    "**/yarn.lock",
+    "**/pnpm-lock.yaml",
+    "**/bun.lock*",
+    "**/poetry.lock",
+    "**/uv.lock",
+    "**/Pipfile.lock",
+    "**/go.sum",
+    "**/Gemfile.lock",
+    "**/composer.lock",
+    "**/packages.lock.json",
+    "**/gradle.lockfile",
+    "**/flake.lock",
+    "**/bunfig.toml",
+    "**/.*/**",
+    ".prfactory.toml",
 ];
 
 /// Runs every gate over a change; an empty result lets it through.
-pub fn check(change_set: &ChangeSet, before: &dyn Fn(&RepoPath) -> String, scope: &[RepoPath], policy: &Policy) -> Vec<GateReason> {
+pub fn check(
+    change_set: &ChangeSet,
+    before: &dyn Fn(&RepoPath) -> String,
+    scope: &[RepoPath],
+    policy: &Policy,
+) -> Vec<GateReason> {
     let mut reasons = Vec::new();
     let outside = pick(change_set, |path, _| !scope.contains(path));
     if !outside.is_empty() {
@@ -125,13 +178,26 @@ pub fn check(change_set: &ChangeSet, before: &dyn Fn(&RepoPath) -> String, scope
 }
 
 fn pick(change_set: &ChangeSet, hit: impl Fn(&RepoPath, &FileChange) -> bool) -> Vec<RepoPath> {
-    change_set.files.iter().filter(|(path, change)| hit(path, change)).map(|(path, _)| path.clone()).collect()
+    change_set
+        .files
+        .iter()
+        .filter(|(path, change)| hit(path, change))
+        .map(|(path, _)| path.clone())
+        .collect()
 }
 
 fn patterns(extra: &[String]) -> GlobSet {
     let mut builder = GlobSetBuilder::new();
-    for pattern in SENSITIVE.iter().copied().chain(extra.iter().map(String::as_str)) {
-        if let Ok(glob) = GlobBuilder::new(pattern).case_insensitive(true).literal_separator(true).build() {
+    for pattern in SENSITIVE
+        .iter()
+        .copied()
+        .chain(extra.iter().map(String::as_str))
+    {
+        if let Ok(glob) = GlobBuilder::new(pattern)
+            .case_insensitive(true)
+            .literal_separator(true)
+            .build()
+        {
             builder.add(glob);
         }
     }
@@ -151,9 +217,22 @@ fn adds_hidden(after: &str, before: &str) -> bool {
 
 /// Starts of well-known credentials, with the fewest characters that follow in a real one.
 const SECRET_PREFIXES: &[(&str, usize)] = &[
-    ("ghp_", 36), ("gho_", 36), ("ghu_", 36), ("ghs_", 36), ("ghr_", 36), ("github_pat_", 22), ("glpat-", 20),
-    ("sk-ant-", 20), ("AKIA", 16), ("ASIA", 16), ("xoxb-", 20), ("xoxp-", 20), ("AIza", 35), ("npm_", 36),
-    ("ATATT3x", 20), ("prf_pat_", 30),
+    ("ghp_", 36),
+    ("gho_", 36),
+    ("ghu_", 36),
+    ("ghs_", 36),
+    ("ghr_", 36),
+    ("github_pat_", 22),
+    ("glpat-", 20),
+    ("sk-ant-", 20),
+    ("AKIA", 16),
+    ("ASIA", 16),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+    ("AIza", 35),
+    ("npm_", 36),
+    ("ATATT3x", 20),
+    ("prf_pat_", 30),
 ];
 
 fn adds_secret(after: &str, before: &str) -> bool {
@@ -166,8 +245,13 @@ pub fn secrets_in(text: &str) -> impl Iterator<Item = &str> {
     let tokens = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
     let known = tokens.filter(|token| {
         SECRET_PREFIXES.iter().any(|(prefix, rest)| {
-            token.find(prefix).is_some_and(|at| token.len() - at >= prefix.len() + rest)
+            token
+                .find(prefix)
+                .is_some_and(|at| token.len() - at >= prefix.len() + rest)
         })
     });
-    known.chain(text.lines().filter(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")))
+    known.chain(
+        text.lines()
+            .filter(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")),
+    )
 }

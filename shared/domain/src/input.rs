@@ -157,9 +157,11 @@ impl Request {
             | Self::Cancel
             | Self::Pause
             | Self::Resume => Role::Writer,
-            Self::Approve { .. } | Self::Reject { .. } | Self::Budget { .. } | Self::Model { .. } | Self::Repo { .. } => {
-                Role::Approver
-            }
+            Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Budget { .. }
+            | Self::Model { .. }
+            | Self::Repo { .. } => Role::Approver,
         }
     }
 

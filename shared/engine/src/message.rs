@@ -16,7 +16,17 @@ pub const NOTIFY: &str = "notify";
 
 /// Every queue there is.
 pub const QUEUES: [&str; 11] = [
-    INTAKE, "snapshot", "analyze", "refine", "plan", "implement", "review", "publish", "revise", MODEL, NOTIFY,
+    INTAKE,
+    "snapshot",
+    "analyze",
+    "refine",
+    "plan",
+    "implement",
+    "review",
+    "publish",
+    "revise",
+    MODEL,
+    NOTIFY,
 ];
 
 /// A verified delivery on its way to intake.

@@ -9,7 +9,7 @@ mod snapshot;
 mod store;
 
 pub use diff::{diff, stat};
-pub use git::GitSource;
+pub use git::{GitSource, Revision, create_repository, default_branch};
 pub use jail::{Jail, JailError};
 pub use scratch::{Scratch, sweep};
 pub use search::{Hit, SearchError};

@@ -9,12 +9,20 @@ use crate::refusal::{Refusal, Why};
 use crate::state::{PauseReason, Stage, State};
 use crate::ticket::Target;
 
-pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Result<Decision, Refusal> {
+pub(super) fn decide(
+    draft: Draft<'_>,
+    by: &Principal,
+    request: &Request,
+) -> Result<Decision, Refusal> {
     let Principal::Member(member) = by else {
         return Err(Refusal::new(Why::Role, "Only people can ask for this."));
     };
     if member.role < request.least_role() {
-        return Err(Refusal::role(request.verb(), member.role, request.least_role()));
+        return Err(Refusal::role(
+            request.verb(),
+            member.role,
+            request.least_role(),
+        ));
     }
     if draft.ticket().state.is_end() {
         return Err(draft.refuse(request.verb()));
@@ -34,16 +42,27 @@ pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Res
         Request::Reject { reason } => reject(draft, member, reason),
         Request::Implement => implement(draft),
         Request::Close => close(draft),
-        Request::Fix { what, batch, instruction } => {
+        Request::Fix {
+            what,
+            batch,
+            instruction,
+        } => {
             if *what != FixWhat::Review {
-                return Err(Refusal::new(Why::NotAvailable, "`fix ci` and `fix conflicts` are not available here; `fix review` is."));
+                return Err(Refusal::new(
+                    Why::NotAvailable,
+                    "`fix ci` and `fix conflicts` are not available here; `fix review` is.",
+                ));
             }
             fix_review(draft, batch.clone(), instruction)
         }
         Request::Autofix { on } => {
             let mut draft = draft;
             draft.next().autofix = Some(*on);
-            Ok(draft.finish(if *on { "repair of failing checks switched on" } else { "repair of failing checks switched off" }))
+            Ok(draft.finish(if *on {
+                "repair of failing checks switched on"
+            } else {
+                "repair of failing checks switched off"
+            }))
         }
         Request::Retry => retry(draft),
         Request::Pause => pause(draft),
@@ -93,7 +112,10 @@ fn cancel(draft: Draft<'_>, what: &str) -> Result<Decision, Refusal> {
 fn before_any_approval(state: &State) -> bool {
     match state {
         State::Snapshotting { then } => matches!(then, Stage::Analyze),
-        State::Analyzing | State::AwaitingAnswers | State::Refining | State::AwaitingRefinementApproval => true,
+        State::Analyzing
+        | State::AwaitingAnswers
+        | State::Refining
+        | State::AwaitingRefinementApproval => true,
         State::Paused { from, .. } | State::Failed { from, .. } => before_any_approval(from),
         State::Planning
         | State::AwaitingPlanApproval
@@ -125,14 +147,25 @@ fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
         return Err(draft.refuse("repo"));
     }
     if !draft.policy().allows(&target.repo) {
-        return Err(Refusal::new(Why::NotAllowed, format!("`{}` is not among the repositories this tenant allows.", target.repo)));
+        return Err(Refusal::new(
+            Why::NotAllowed,
+            format!(
+                "`{}` is not among the repositories this tenant allows.",
+                target.repo
+            ),
+        ));
     }
     draft.next().targets = vec![target.clone()];
     let what = format!("repository {} on {}", target.repo, target.base);
     Ok(draft.snapshot_then(Stage::Analyze, &what))
 }
 
-fn answer(mut draft: Draft<'_>, verb: &str, answers: &ArtifactRef, what: &str) -> Result<Decision, Refusal> {
+fn answer(
+    mut draft: Draft<'_>,
+    verb: &str,
+    answers: &ArtifactRef,
+    what: &str,
+) -> Result<Decision, Refusal> {
     if draft.ticket().state != State::AwaitingAnswers {
         return Err(draft.refuse(verb));
     }
@@ -142,7 +175,12 @@ fn answer(mut draft: Draft<'_>, verb: &str, answers: &ArtifactRef, what: &str) -
 
 fn plan(draft: Draft<'_>, answers: Option<&ArtifactRef>) -> Result<Decision, Refusal> {
     match answers {
-        Some(answers) => answer(draft, "plan", answers, "the defaults are taken; on to planning"),
+        Some(answers) => answer(
+            draft,
+            "plan",
+            answers,
+            "the defaults are taken; on to planning",
+        ),
         None => Err(draft.refuse("plan")),
     }
 }
@@ -153,7 +191,9 @@ fn revise_plan(mut draft: Draft<'_>, feedback: &str, what: &str) -> Result<Decis
     if draft.ticket().plans.len() > max as usize {
         return Err(Refusal::new(
             Why::Limit,
-            format!("This plan was revised {max} times, the most this tenant allows. `approve` it, `cancel`, or write a clearer ticket."),
+            format!(
+                "This plan was revised {max} times, the most this tenant allows. `approve` it, `cancel`, or write a clearer ticket."
+            ),
         ));
     }
     draft.next().feedback = Some(feedback.to_owned());
@@ -193,7 +233,11 @@ fn edit(mut draft: Draft<'_>, refinement: &ArtifactRef) -> Result<Decision, Refu
     }
     draft.next().refinement = Some(refinement.clone());
     let what = format!("refined ticket edited to v{}", refinement.version);
-    Ok(draft.notify(Notice::Refinement { refinement: refinement.clone() }).wait(State::AwaitingRefinementApproval, &what))
+    Ok(draft
+        .notify(Notice::Refinement {
+            refinement: refinement.clone(),
+        })
+        .wait(State::AwaitingRefinementApproval, &what))
 }
 
 fn approve(
@@ -207,7 +251,11 @@ fn approve(
         return Err(draft.refuse("approve"));
     };
     if !reached {
-        let what = format!("{} approved; {} needed", artifact.hash.short(), quorum::needed(&draft));
+        let what = format!(
+            "{} approved; {} needed",
+            artifact.hash.short(),
+            quorum::needed(&draft)
+        );
         return Ok(draft.finish(&what));
     }
     if !note.is_empty() {
@@ -303,7 +351,9 @@ fn retry(draft: Draft<'_>) -> Result<Decision, Refusal> {
 
 fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
     match &draft.ticket().state {
-        State::Paused { .. } | State::Failed { .. } | State::Cancelling { .. } => Err(draft.refuse("pause")),
+        State::Paused { .. } | State::Failed { .. } | State::Cancelling { .. } => {
+            Err(draft.refuse("pause"))
+        }
         State::Snapshotting { .. }
         | State::Analyzing
         | State::AwaitingAnswers
@@ -326,9 +376,15 @@ fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
 
 fn resume(draft: Draft<'_>) -> Result<Decision, Refusal> {
     match draft.ticket().state.clone() {
-        State::Paused { why: PauseReason::Budget, .. } => Err(Refusal::new(
+        State::Paused {
+            why: PauseReason::Budget,
+            ..
+        } => Err(Refusal::new(
             Why::State,
-            format!("All of this ticket's budget of {} is used up or reserved. An approver can say `budget +2`.", draft.ticket().budget.limit),
+            format!(
+                "All of this ticket's budget of {} is used up or reserved. An approver can say `budget +2`.",
+                draft.ticket().budget.limit
+            ),
         )),
         State::Paused { from, .. } => Ok(draft.resume(*from, "resumed")),
         _ => Err(draft.refuse("resume")),
@@ -340,7 +396,10 @@ fn budget(mut draft: Draft<'_>, add: crate::money::Usd) -> Result<Decision, Refu
     draft.next().budget.limit = limit;
     let what = format!("budget raised by {add} to {limit}");
     match draft.ticket().state.clone() {
-        State::Paused { from, why: PauseReason::Budget } => Ok(draft.resume(*from, &what)),
+        State::Paused {
+            from,
+            why: PauseReason::Budget,
+        } => Ok(draft.resume(*from, &what)),
         _ => Ok(draft.finish(&what)),
     }
 }

@@ -32,7 +32,16 @@ pub struct Item {
 impl Item {
     /// A first version of a row without lease, index entries or expiry.
     pub fn new(key: Key, body: Value) -> Self {
-        Self { key, version: 1, fence: 0, lease_until: None, listing: None, due: None, expires: None, body }
+        Self {
+            key,
+            version: 1,
+            fence: 0,
+            lease_until: None,
+            listing: None,
+            due: None,
+            expires: None,
+            body,
+        }
     }
 }
 
@@ -159,5 +168,10 @@ pub trait Table: Send + Sync {
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError>;
 
     /// Keys of rows due until a time, earliest first. Only sweep has what it takes to ask.
-    async fn due(&self, proof: &crate::tenancy::SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError>;
+    async fn due(
+        &self,
+        proof: &crate::tenancy::SystemCtx,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, TableError>;
 }

@@ -4,8 +4,11 @@ mod http;
 mod local;
 mod object;
 mod pack;
+mod seed;
 mod source;
 
+pub use local::default_branch;
+pub use seed::{Revision, create_repository};
 pub use source::GitSource;
 
 pub(crate) use object::blob_id;

@@ -43,7 +43,11 @@ impl Object {
         let mut hash = Sha1::new();
         hash.update(format!("{} {}\0", kind.name(), bytes.len()));
         hash.update(&bytes);
-        Self { kind, id: hash.finalize().into(), bytes }
+        Self {
+            kind,
+            id: hash.finalize().into(),
+            bytes,
+        }
     }
 }
 
@@ -115,7 +119,11 @@ impl Directory {
 }
 
 /// Builds the commit of a change set over a snapshot, with only the objects that are new.
-pub(crate) fn build(tree: &dyn SourceTree, change_set: &ChangeSet, meta: &CommitMeta) -> Result<Built, Failure> {
+pub(crate) fn build(
+    tree: &dyn SourceTree,
+    change_set: &ChangeSet,
+    meta: &CommitMeta,
+) -> Result<Built, Failure> {
     let mut root = Directory::default();
     for entry in tree.entries() {
         let mode = match entry.kind {
@@ -146,13 +154,21 @@ pub(crate) fn build(tree: &dyn SourceTree, change_set: &ChangeSet, meta: &Commit
     }
     let mut trees = Vec::new();
     let tree_id = root.write(&mut trees);
-    objects.extend(trees.into_iter().filter(|tree| !known.contains(&tree.id) || tree.id == tree_id));
+    objects.extend(
+        trees
+            .into_iter()
+            .filter(|tree| !known.contains(&tree.id) || tree.id == tree_id),
+    );
     let commit = commit(tree_id, meta);
-    let id = CommitSha::parse(&hex::encode(commit.id)).map_err(|e| Failure::new(Fault::Bug, e.to_string()))?;
+    let id = CommitSha::parse(&hex::encode(commit.id))
+        .map_err(|e| Failure::new(Fault::Bug, e.to_string()))?;
     objects.push(commit);
     let mut seen = BTreeSet::new();
     objects.retain(|object| seen.insert(object.id));
-    Ok(Built { commit: id, objects })
+    Ok(Built {
+        commit: id,
+        objects,
+    })
 }
 
 fn commit(tree: [u8; 20], meta: &CommitMeta) -> Object {
@@ -161,7 +177,9 @@ fn commit(tree: [u8; 20], meta: &CommitMeta) -> Object {
         text.push_str(&format!("parent {parent}\n"));
     }
     let at = meta.at.as_second();
-    text.push_str(&format!("author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n"));
+    text.push_str(&format!(
+        "author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n"
+    ));
     text.push_str(meta.message.trim_end());
     text.push('\n');
     Object::new(Kind::Commit, text.into_bytes())

@@ -1,0 +1,268 @@
+//! Carries out what the command line says.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use domain::name::{BranchName, RepoName};
+use intake::{Answer, CliWish};
+use local::{Settings, seed};
+use serde_json::{Value, json};
+
+use crate::args::{Cli, Command, Serve, Ticket};
+use crate::client::{Client, key};
+use crate::output::Output;
+use crate::system::{ModelAccess, Server, System};
+use crate::{Exit, demo, doctor, local_files, view};
+
+/// Sets up logging: structured and on standard error for `serve`, warnings only otherwise.
+pub fn logging(serving: bool) {
+    let level = if serving { "info" } else { "error" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PRFACTORY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if serving {
+        builder.json().init();
+    } else {
+        builder.without_time().init();
+    }
+}
+
+/// Says what went wrong, and what to do about it.
+pub fn report(json: bool, error: &anyhow::Error) {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    if json {
+        Output::new(true).object(&json!({ "error": causes.join(": ") }));
+    } else {
+        eprintln!("error: {}", causes.join("\n  because "));
+    }
+}
+
+/// Carries out one command.
+pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let out = Output::new(cli.json);
+    match &cli.command {
+        Command::Demo(args) => Box::pin(demo::run(args, out)).await,
+        Command::Serve(args) => serve(&cli.data, args, out).await,
+        Command::Doctor => doctor::run(&cli.data, out).await,
+        Command::Init {
+            repo,
+            location,
+            base,
+        } => init(&cli.data, repo, location, base, out),
+        Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,
+        Command::Status { key: k, watch } => status(&client(&cli).await?, k, *watch, out).await,
+        Command::Pr { key: k } => pull_request(&client(&cli).await?, k, out).await,
+        Command::Answer { key: k, answers } if answers.is_empty() => {
+            say(&cli, k, "skip", out).await
+        }
+        Command::Answer { key: k, answers } => {
+            say(&cli, k, &format!("answer {}", answers.join(" ")), out).await
+        }
+        Command::Approve { key: k, hash, note } => {
+            let note = note
+                .as_ref()
+                .map(|note| format!(" -- {note}"))
+                .unwrap_or_default();
+            say(
+                &cli,
+                k,
+                &format!("approve {}{note}", hash.as_deref().unwrap_or("")),
+                out,
+            )
+            .await
+        }
+        Command::Reject { key: k, reason } => {
+            say(&cli, k, &format!("reject {}", reason.join(" ")), out).await
+        }
+        Command::Replan {
+            key: k,
+            instruction,
+        } => say(&cli, k, &format!("replan {}", instruction.join(" ")), out).await,
+        Command::Cancel { key: k } => say(&cli, k, "cancel", out).await,
+        Command::Retry { key: k } => say(&cli, k, "retry", out).await,
+        Command::Say { key: k, command } => say(&cli, k, &command.join(" "), out).await,
+    }
+}
+
+async fn client(cli: &Cli) -> anyhow::Result<Client> {
+    let settings = Settings::load(&cli.data)
+        .context("there is no system in this folder yet; `prfactory init` makes one, `--data` names another folder")?;
+    let system = System::open(&cli.data)?;
+    seed(&system.engine, system.vault.as_ref(), &settings).await?;
+    Client::new(
+        system,
+        &settings,
+        cli.tenant.as_deref(),
+        cli.member.as_deref(),
+    )
+}
+
+async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
+    let settings = Settings::load(data)
+        .context("there is nothing to serve yet; `prfactory init` writes a first prfactory.toml")?;
+    let access = ModelAccess::from_args(&args.model)
+        .context("there is no model key; set ANTHROPIC_API_KEY")?;
+    let system = System::open(data)?;
+    seed(&system.engine, system.vault.as_ref(), &settings).await?;
+    let workers = system.work(access, usize::from(args.workers))?;
+    let server = Server::start(&system, args.listen).await?;
+    let address = server.address;
+    out.either(
+        &format!("listening on http://{address}; stop with Ctrl-C"),
+        &json!({ "listening": address.to_string() }),
+    );
+    tokio::signal::ctrl_c()
+        .await
+        .context("signals cannot be received")?;
+    server.stop().await;
+    workers.stop().await;
+    Ok(Exit::Done)
+}
+
+fn init(data: &Path, repo: &str, location: &str, base: &str, out: Output) -> anyhow::Result<Exit> {
+    let path = data.join("prfactory.toml");
+    if path.exists() {
+        bail!("{} exists; edit it instead", path.display());
+    }
+    let repo = RepoName::parse(repo)?;
+    let base = BranchName::parse(base)?;
+    std::fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
+    let endpoint = format!("ep_{}", demo::random_hex()?);
+    let text = demo::settings_text(&repo, location, &base, None, &endpoint);
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    Settings::load(data)?.check()?;
+    out.either(
+        &format!(
+            "wrote {}; look through it, then run `prfactory serve`",
+            path.display()
+        ),
+        &json!({ "settings": path }),
+    );
+    Ok(Exit::Done)
+}
+
+async fn say(cli: &Cli, k: &str, command: &str, out: Output) -> anyhow::Result<Exit> {
+    let client = client(cli).await?;
+    let key = key(k)?;
+    if client.find(&key).await?.is_none() {
+        return Ok(missing(k, out));
+    }
+    Ok(answered(&client.say(&key, command).await?, out))
+}
+
+fn missing(k: &str, out: Output) -> Exit {
+    out.either(
+        &format!("There is no ticket {k}."),
+        &json!({ "error": "no such ticket", "ticket": k }),
+    );
+    Exit::NotFound
+}
+
+/// Says what became of a request.
+fn answered(answer: &Answer, out: Output) -> Exit {
+    let value = serde_json::to_value(answer).unwrap_or(Value::Null);
+    let (text, exit) = match answer {
+        Answer::Started { ticket } => (format!("Started as {ticket}."), Exit::Done),
+        Answer::Moved { state, .. } => (format!("Done; the ticket is now {state}."), Exit::Done),
+        Answer::Told { text, refused } => (
+            view::plain(text),
+            if *refused { Exit::Refused } else { Exit::Done },
+        ),
+        Answer::Duplicate => ("This was done before.".to_owned(), Exit::Done),
+        Answer::Ignored { why } => (format!("Nothing was done: {why}."), Exit::Refused),
+    };
+    out.either(&text, &value);
+    exit
+}
+
+async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Result<Exit> {
+    match ticket {
+        Ticket::Create {
+            key: k,
+            file,
+            repo,
+            base,
+        } => {
+            let text = local_files::ticket(file)?;
+            let repo = repo.as_deref().map(RepoName::parse).transpose()?;
+            let base = base.as_deref().map(BranchName::parse).transpose()?;
+            let answer = client
+                .ask(&key(k)?, CliWish::Create { text, repo, base })
+                .await?;
+            Ok(answered(&answer, out))
+        }
+        Ticket::List => {
+            let tickets = engine::ticket::list(&client.system().engine, client.ctx()).await?;
+            if tickets.is_empty() {
+                out.line("No tickets yet; `prfactory ticket create` starts one.");
+            } else {
+                out.line(&view::table(&tickets));
+            }
+            tickets
+                .iter()
+                .for_each(|ticket| out.object(&view::object(ticket)));
+            Ok(Exit::Done)
+        }
+        Ticket::Show { key: k } => {
+            let key = key(k)?;
+            let Some(ticket) = client.find(&key).await? else {
+                return Ok(missing(k, out));
+            };
+            let comments = view::comments(client, &key).await?;
+            let mut object = view::object(&ticket);
+            object["comments"] = json!(comments);
+            out.object(&object);
+            out.line(&view::lines(&ticket));
+            comments
+                .iter()
+                .for_each(|comment| out.line(&format!("\n────────\n{comment}")));
+            out.line(&format!("\n{}", view::timeline(client, &ticket).await?));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// How often a watched ticket is looked at.
+const WATCH: Duration = Duration::from_millis(200);
+
+async fn status(client: &Client, k: &str, watch: bool, out: Output) -> anyhow::Result<Exit> {
+    let key = key(k)?;
+    let mut shown = None;
+    loop {
+        let Some(ticket) = client.find(&key).await? else {
+            return Ok(missing(k, out));
+        };
+        if shown != Some(ticket.events) {
+            shown = Some(ticket.events);
+            out.either(&view::lines(&ticket), &view::object(&ticket));
+        }
+        if !watch || ticket.state.stage().is_none() {
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+async fn pull_request(client: &Client, k: &str, out: Output) -> anyhow::Result<Exit> {
+    let Some(ticket) = client.find(&key(k)?).await? else {
+        return Ok(missing(k, out));
+    };
+    let Some((opened, diff)) = view::pull_request(client, &ticket).await? else {
+        out.either(
+            "No pull request yet.",
+            &json!({ "ticket": ticket.key, "pull_request": null }),
+        );
+        return Ok(Exit::NotFound);
+    };
+    let number = opened.reference.number;
+    out.object(&json!({ "ticket": ticket.key, "pull_request": number, "head": opened.reference.head,
+        "state": opened.state, "title": opened.text.title, "body": opened.text.body, "diff": diff }));
+    out.line(&format!(
+        "#{number} {}\n\n{}\n\n{diff}",
+        opened.text.title, opened.text.body
+    ));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,325 @@
+//! The whole system on one machine: ports and functions, put together once.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::anthropic::{BASE, Messages};
+use anyhow::Context as _;
+use engine::message::{INTAKE, MODEL, NOTIFY};
+use engine::port::{Blobs, Clock, Ids, Queue, Secret, Secrets, Table, Vault};
+use engine::seal::Sealer;
+use engine::{Disposition, Engine};
+use forge::LocalForge;
+use local::{
+    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock,
+    SystemIds, Workers,
+};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracker::LocalTracker;
+use webhooks::{Receiver, SecretCache};
+use workspace::{GitSource, ScratchWorkspace};
+
+use crate::http;
+
+/// The name people mention.
+pub const HANDLE: &str = "prfactory";
+
+/// The ports of one data folder.
+#[derive(Clone)]
+pub struct System {
+    /// The ports every function needs.
+    pub engine: Engine,
+    /// The installation's secrets.
+    pub secrets: Arc<FileSecrets>,
+    /// Tenants' secrets.
+    pub vault: Arc<dyn Vault>,
+    /// Git repositories.
+    pub source: Arc<GitSource>,
+    /// Opens snapshots.
+    pub workspace: Arc<ScratchWorkspace>,
+    /// Pull requests.
+    pub forge: Arc<LocalForge>,
+    /// Comments.
+    pub tracker: Arc<LocalTracker>,
+    /// The folder.
+    pub data: PathBuf,
+}
+
+/// How to reach the model.
+pub struct ModelAccess {
+    /// The provider's address.
+    pub url: String,
+    /// The key.
+    pub key: Secret,
+    /// The model where nobody names one.
+    pub model: Option<String>,
+}
+
+impl ModelAccess {
+    /// Takes what the command line and its environment say; `None` without a key.
+    pub fn from_args(args: &crate::args::Model) -> Option<Self> {
+        let key = args
+            .model_key
+            .as_ref()
+            .filter(|key| !key.trim().is_empty())?;
+        let url = args.model_url.clone().unwrap_or_else(|| BASE.to_owned());
+        Some(Self {
+            url,
+            key: Secret::new(key.trim().as_bytes()),
+            model: args.model.clone(),
+        })
+    }
+}
+
+impl System {
+    /// Opens a data folder, making what is missing.
+    pub fn open(data: &Path) -> anyhow::Result<Self> {
+        let db = Db::open(data)
+            .with_context(|| format!("the data folder {} cannot be used", data.display()))?;
+        let secrets = Arc::new(FileSecrets::open(data)?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let table: Arc<dyn Table> = Arc::new(SqliteTable::new(db.clone()));
+        let queue: Arc<dyn Queue> =
+            Arc::new(SqliteQueue::new(db, Arc::clone(&clock), Arc::clone(&ids)));
+        let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::new(data.join("blobs")));
+        let sealer = Arc::new(Sealer::new(secrets.versions("sealing-key")?));
+        let master = secrets
+            .versions("vault-master")?
+            .into_iter()
+            .next()
+            .context("secrets.toml has no `vault-master`")?;
+        let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(master));
+        let engine = Engine {
+            table,
+            queue,
+            blobs: Arc::clone(&blobs),
+            clock,
+            ids,
+            sealer,
+        };
+        let scratch = data.join("scratch");
+        Ok(Self {
+            source: Arc::new(GitSource::new(
+                engine.clone(),
+                Arc::clone(&vault),
+                &scratch,
+            )?),
+            workspace: Arc::new(ScratchWorkspace::new(blobs, &scratch)),
+            forge: Arc::new(LocalForge::new(engine.clone())),
+            tracker: Arc::new(LocalTracker::new(engine.clone())),
+            data: data.to_owned(),
+            engine,
+            secrets,
+            vault,
+        })
+    }
+
+    /// Intake, for the workers and for the command line alike.
+    pub fn intake(&self) -> intake::Intake {
+        intake::Intake {
+            engine: self.engine.clone(),
+            handle: HANDLE.to_owned(),
+            label: HANDLE.to_owned(),
+        }
+    }
+
+    /// What the webhook functions may touch.
+    pub fn receiver(&self) -> Receiver {
+        let secrets: Arc<dyn Secrets> = Arc::clone(&self.secrets) as Arc<dyn Secrets>;
+        Receiver {
+            queue: Arc::clone(&self.engine.queue),
+            sealer: Arc::clone(&self.engine.sealer),
+            secrets: Arc::new(SecretCache::new(secrets, Arc::clone(&self.engine.clock))),
+            clock: Arc::clone(&self.engine.clock),
+        }
+    }
+
+    /// Starts workers for every queue, and sweep.
+    pub fn work(&self, model: ModelAccess, count: usize) -> anyhow::Result<Workers> {
+        workspace::sweep(&self.data.join("scratch"))
+            .context("old scratch directories cannot be removed")?;
+        let mut workers = Workers::new();
+        for (queue, handler) in self.handlers(model)? {
+            workers.add(&self.engine.queue, queue, count, &handler);
+        }
+        let engine = self.engine.clone();
+        workers.every(SWEEP, move || {
+            let engine = engine.clone();
+            Box::pin(async move {
+                if let Err(failure) = sweep::handle(&engine).await {
+                    tracing::warn!(error = %failure, "sweep failed; it comes again");
+                }
+            })
+        });
+        Ok(workers)
+    }
+
+    fn handlers(&self, access: ModelAccess) -> anyhow::Result<Vec<(&'static str, Handler)>> {
+        let (engine, workspace) = (self.engine.clone(), Arc::clone(&self.workspace));
+        let ports = || {
+            (
+                engine.clone(),
+                Arc::clone(&workspace) as Arc<dyn engine::port::Workspace>,
+            )
+        };
+        let messages = Messages::new(
+            &access.url,
+            access.key,
+            access.model,
+            Arc::clone(&self.engine.clock),
+        )?;
+        let model = model::Model {
+            engine: engine.clone(),
+            model: Arc::new(messages),
+        };
+        let snapshot = snapshot::Snapshot {
+            engine: engine.clone(),
+            snapshots: Arc::clone(&self.source) as _,
+            workspace: ports().1,
+        };
+        let publish = publish::Publish {
+            engine: engine.clone(),
+            workspace: ports().1,
+            snapshots: Arc::clone(&self.source) as _,
+            commits: Arc::clone(&self.source) as _,
+            forge: Arc::clone(&self.forge) as _,
+        };
+        let notify = notify::Notify {
+            engine: engine.clone(),
+            tracker: Arc::clone(&self.tracker) as _,
+            workspace: ports().1,
+            handle: HANDLE.to_owned(),
+        };
+        let analyze = analyze::Analyze {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        let refine = refine::Refine {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        let plan = plan::Plan {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        let implement = implement::Implement {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        let review = review::Review {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        let revise = revise::Revise {
+            engine: ports().0,
+            workspace: ports().1,
+        };
+        Ok(vec![
+            (
+                INTAKE,
+                handler(self.intake(), async |f, m| intake::handle(&f, &m).await),
+            ),
+            (
+                MODEL,
+                handler(model, async |f, m| model::handle(&f, &m).await),
+            ),
+            (
+                NOTIFY,
+                handler(notify, async |f, m| notify::handle(&f, &m).await),
+            ),
+            (
+                "snapshot",
+                handler(snapshot, async |f, m| snapshot::handle(&f, &m).await),
+            ),
+            (
+                "analyze",
+                handler(analyze, async |f, m| analyze::handle(&f, &m).await),
+            ),
+            (
+                "refine",
+                handler(refine, async |f, m| refine::handle(&f, &m).await),
+            ),
+            (
+                "plan",
+                handler(plan, async |f, m| plan::handle(&f, &m).await),
+            ),
+            (
+                "implement",
+                handler(implement, async |f, m| implement::handle(&f, &m).await),
+            ),
+            (
+                "review",
+                handler(review, async |f, m| review::handle(&f, &m).await),
+            ),
+            (
+                "publish",
+                handler(publish, async |f, m| publish::handle(&f, &m).await),
+            ),
+            (
+                "revise",
+                handler(revise, async |f, m| revise::handle(&f, &m).await),
+            ),
+        ])
+    }
+}
+
+/// How often sweep looks; the webhook path does not wait for it.
+const SWEEP: Duration = Duration::from_secs(60);
+
+fn handler<F, H, R>(function: F, handle: H) -> Handler
+where
+    F: Clone + Send + Sync + 'static,
+    H: Fn(F, String) -> R + Send + Sync + Clone + 'static,
+    R: Future<Output = Disposition> + Send + 'static,
+{
+    Arc::new(move |message| {
+        let (function, handle) = (function.clone(), handle.clone());
+        Box::pin(async move { handle(function, message.body).await })
+    })
+}
+
+/// The webhook server of one process.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts to listen.
+    pub async fn start(system: &System, listen: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}; is another `prfactory serve` running?")
+        })?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let app = http::router(system.receiver());
+        let task = tokio::spawn(async move {
+            let ended = async {
+                // Either a stop was asked for or the server was dropped.
+                let _ = stopped.await;
+            };
+            axum::serve(listener, app)
+                .with_graceful_shutdown(ended)
+                .await
+        });
+        Ok(Self {
+            address,
+            stop,
+            task,
+        })
+    }
+
+    /// Finishes the deliveries that are under way and stops.
+    pub async fn stop(self) {
+        // The receiver is gone only when the server ended by itself.
+        let _ = self.stop.send(());
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.task).await;
+    }
+}

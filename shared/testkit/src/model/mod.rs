@@ -1,0 +1,196 @@
+//! A scripted model behind the Messages API: it decides only from the bytes of each request.
+
+mod edit;
+mod instruction;
+mod script;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A scripted model that is listening.
+pub struct ScriptedModel {
+    address: SocketAddr,
+    state: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    calls: AtomicUsize,
+    bodies: Mutex<Vec<Value>>,
+    unexpected: Mutex<Vec<String>>,
+    next: Mutex<Vec<Value>>,
+    failures: Mutex<Vec<(u16, String)>>,
+}
+
+/// Largest request that is read; the API's own limit.
+const MAX_REQUEST: usize = 32 * 1024 * 1024;
+
+impl ScriptedModel {
+    /// Starts on a free loopback port.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Shared::default());
+        let app = Router::new()
+            .route("/v1/messages", post(messages))
+            .layer(axum::extract::DefaultBodyLimit::max(MAX_REQUEST))
+            .with_state(Arc::clone(&state));
+        let server = tokio::spawn(async move {
+            // The server ends when it is dropped.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self {
+            address,
+            state,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many calls it has answered or refused.
+    pub fn calls(&self) -> usize {
+        self.state.calls.load(Ordering::Relaxed)
+    }
+
+    /// Every request body so far.
+    pub fn requests(&self) -> Vec<Value> {
+        self.state
+            .bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What it was sent and did not expect; a test fails when there is any.
+    pub fn unexpected(&self) -> Vec<String> {
+        self.state
+            .unexpected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Answers the next call with this content instead of the script's; several are used in order.
+    pub fn answer_next(&self, content: Value) {
+        self.state
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(content);
+    }
+
+    /// Fails the next call with a status and an error message; several are used in order.
+    pub fn fail_next(&self, status: u16, message: &str) {
+        self.state
+            .failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((status, message.to_owned()));
+    }
+}
+
+impl Drop for ScriptedModel {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let number = state.calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let planned = pop(&state.failures);
+    if let Some((status, message)) = planned {
+        return error(status, "api_error", &message);
+    }
+    let request = match wire::read(&headers, &body) {
+        Ok(request) => request,
+        Err(problem) => {
+            state
+                .unexpected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(problem.clone());
+            return error(400, "invalid_request_error", &problem);
+        }
+    };
+    if let Ok(value) = serde_json::from_slice::<Value>(&body) {
+        state
+            .bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(value);
+    }
+    let content = match pop(&state.next) {
+        Some(content) => content,
+        None => match script::answer(&request, number) {
+            Ok(content) => content,
+            Err(problem) => {
+                state
+                    .unexpected
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(problem.clone());
+                return error(400, "invalid_request_error", &problem);
+            }
+        },
+    };
+    let uses_tool = content.as_array().is_some_and(|blocks| {
+        blocks
+            .iter()
+            .any(|block| block.get("type") == Some(&json!("tool_use")))
+    });
+    let answer = json!({
+        "id": format!("msg_{number:06}"), "type": "message", "role": "assistant", "model": "scripted",
+        "content": content,
+        "stop_reason": if uses_tool { "tool_use" } else { "end_turn" },
+        "stop_sequence": null,
+        "usage": { "input_tokens": body.len() / 4, "output_tokens": content.to_string().len() / 4,
+                   "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0 },
+    });
+    let id = format!("req_{number:06}");
+    (
+        StatusCode::OK,
+        [
+            ("content-type", "application/json"),
+            ("request-id", id.as_str()),
+        ],
+        answer.to_string(),
+    )
+        .into_response()
+}
+
+fn pop<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
+    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    if queue.is_empty() {
+        None
+    } else {
+        Some(queue.remove(0))
+    }
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Response {
+    let body = json!({ "type": "error", "error": { "type": kind, "message": message } });
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (
+        status,
+        [("content-type", "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}

@@ -1,0 +1,211 @@
+//! Reads a request as strictly as the API documents it.
+
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A whole request; fields we do not send are not accepted, so that they are noticed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    pub(crate) model: String,
+    pub(crate) max_tokens: u32,
+    pub(crate) system: Vec<SystemText>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) messages: Vec<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SystemText {
+    pub(crate) r#type: String,
+    pub(crate) text: String,
+    #[serde(default)]
+    pub(crate) cache_control: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) input_schema: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Message {
+    pub(crate) role: String,
+    pub(crate) content: Vec<Block>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Block {
+    Text {
+        text: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Value,
+    },
+    ToolResult {
+        tool_use_id: String,
+        content: String,
+        is_error: bool,
+    },
+}
+
+impl Request {
+    /// The first thing we were told: the task.
+    pub(crate) fn task(&self) -> &str {
+        match self
+            .messages
+            .first()
+            .and_then(|message| message.content.first())
+        {
+            Some(Block::Text { text }) => text,
+            _ => "",
+        }
+    }
+
+    /// Every tool call so far with its result, in order.
+    pub(crate) fn calls(&self) -> Vec<Call<'_>> {
+        let mut calls = Vec::new();
+        for block in self.messages.iter().flat_map(|message| &message.content) {
+            if let Block::ToolUse { id, name, input } = block {
+                let result = self
+                    .messages
+                    .iter()
+                    .flat_map(|message| &message.content)
+                    .find_map(|block| match block {
+                        Block::ToolResult {
+                            tool_use_id,
+                            content,
+                            is_error,
+                        } if tool_use_id == id => Some((content.as_str(), *is_error)),
+                        _ => None,
+                    });
+                if let Some((result, is_error)) = result {
+                    calls.push(Call {
+                        name,
+                        input,
+                        result,
+                        is_error,
+                    });
+                }
+            }
+        }
+        calls
+    }
+}
+
+/// A tool call that was answered.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) input: &'a Value,
+    pub(crate) result: &'a str,
+    pub(crate) is_error: bool,
+}
+
+/// Reads and checks a request; the problem is told to whoever sent it.
+pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Request, String> {
+    for (name, value) in [
+        ("anthropic-version", Some("2023-06-01")),
+        ("x-api-key", None),
+        ("content-type", Some("application/json")),
+    ] {
+        let found = headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
+        if found.is_empty() || value.is_some_and(|value| value != found) {
+            return Err(format!("header {name} is missing or wrong"));
+        }
+    }
+    let request: Request = serde_json::from_slice(body)
+        .map_err(|error| format!("the body is not as documented: {error}"))?;
+    check(&request)?;
+    Ok(request)
+}
+
+fn check(request: &Request) -> Result<(), String> {
+    if request.model.is_empty() || request.max_tokens == 0 {
+        return Err("model and max_tokens are required".to_owned());
+    }
+    for text in &request.system {
+        if text.r#type != "text"
+            || text.text.is_empty()
+            || text
+                .cache_control
+                .as_ref()
+                .is_some_and(|c| c.get("type").is_none())
+        {
+            return Err("a system block is not as documented".to_owned());
+        }
+    }
+    for tool in &request.tools {
+        let object = tool.input_schema.get("type").and_then(Value::as_str) == Some("object");
+        if tool.name.is_empty() || tool.description.is_empty() || !object {
+            return Err(format!("tool {} is not as documented", tool.name));
+        }
+    }
+    let mut expected = "user";
+    let mut open: Vec<&str> = Vec::new();
+    for message in &request.messages {
+        if message.role != expected || message.content.is_empty() {
+            return Err(format!(
+                "a message of role {} where {expected} was due, or an empty one",
+                message.role
+            ));
+        }
+        if expected == "user" {
+            results(message, &mut open)?;
+        } else {
+            open = message
+                .content
+                .iter()
+                .filter_map(|block| match block {
+                    Block::ToolUse { id, .. } => Some(id.as_str()),
+                    Block::Text { .. } | Block::ToolResult { .. } => None,
+                })
+                .collect();
+        }
+        expected = if expected == "user" {
+            "assistant"
+        } else {
+            "user"
+        };
+    }
+    if expected == "user" {
+        return Err("the last message must be the user's: no prefill".to_owned());
+    }
+    Ok(())
+}
+
+/// Every tool call must be answered once, in the message that follows, before any text.
+fn results(message: &Message, open: &mut Vec<&str>) -> Result<(), String> {
+    let mut text_seen = false;
+    for block in &message.content {
+        match block {
+            Block::ToolResult { tool_use_id, .. } => {
+                let at = open.iter().position(|id| id == tool_use_id);
+                let at =
+                    at.ok_or_else(|| format!("a result for {tool_use_id}, which was not called"))?;
+                if text_seen {
+                    return Err("tool results come before text".to_owned());
+                }
+                open.remove(at);
+            }
+            Block::Text { .. } => text_seen = true,
+            Block::ToolUse { .. } => return Err("only the assistant calls tools".to_owned()),
+        }
+    }
+    if open.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("tool calls without a result: {open:?}"))
+    }
+}
