@@ -17,20 +17,10 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
     /// The folder that holds state, settings and secrets.
-    #[arg(
-        long,
-        global = true,
-        default_value = ".prfactory",
-        env = "PRFACTORY_DATA"
-    )]
+    #[arg(long, global = true, default_value = ".prfactory", env = "PRFACTORY_DATA")]
     pub data: PathBuf,
     /// The member who speaks, by id or name; needed when the settings have several.
-    #[arg(
-        long = "as",
-        global = true,
-        value_name = "MEMBER",
-        env = "PRFACTORY_AS"
-    )]
+    #[arg(long = "as", global = true, value_name = "MEMBER", env = "PRFACTORY_AS")]
     pub member: Option<String>,
     /// The tenant, when the settings have several.
     #[arg(long, global = true, env = "PRFACTORY_TENANT")]

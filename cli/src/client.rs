@@ -26,35 +26,21 @@ impl Client {
         tenant: Option<&str>,
         member: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let found: Vec<_> = settings
-            .tenant
-            .iter()
-            .filter(|t| tenant.is_none_or(|id| t.id.as_str() == id))
-            .collect();
+        let found: Vec<_> = settings.tenant.iter().filter(|t| tenant.is_none_or(|id| t.id.as_str() == id)).collect();
         let tenant = match found.as_slice() {
             [one] => *one,
             [] => bail!("there is no such tenant in prfactory.toml"),
             _ => bail!("prfactory.toml has several tenants; name one with --tenant"),
         };
-        let is = |id: &MemberId, name: &str| {
-            member.is_none_or(|m| id.as_str() == m || name.eq_ignore_ascii_case(m))
-        };
-        let members: Vec<_> = tenant
-            .member
-            .iter()
-            .filter(|m| is(&m.id, &m.name))
-            .collect();
+        let is = |id: &MemberId, name: &str| member.is_none_or(|m| id.as_str() == m || name.eq_ignore_ascii_case(m));
+        let members: Vec<_> = tenant.member.iter().filter(|m| is(&m.id, &m.name)).collect();
         let member = match members.as_slice() {
             [one] => one.id.clone(),
             [] => bail!("there is no such member in prfactory.toml"),
             _ => bail!("prfactory.toml has several members; say who you are with --as"),
         };
         let ctx = system.engine.sealer.operator(&tenant.id)?;
-        Ok(Self {
-            system,
-            ctx,
-            member,
-        })
+        Ok(Self { system, ctx, member })
     }
 
     /// The tenant this client acts for.
@@ -75,16 +61,10 @@ impl Client {
     /// Gives a request to intake and waits for what becomes of it.
     pub async fn ask(&self, key: &TrackerKey, wish: CliWish) -> anyhow::Result<Answer> {
         let engine = &self.system.engine;
-        let request = CliRequest {
-            id: engine.ids.next(),
-            key: key.clone(),
-            wish,
-        };
+        let request = CliRequest { id: engine.ids.next(), key: key.clone(), wish };
         let body = webhooks::pack(&serde_json::to_vec(&request)?)?;
         let message = DeliveryMessage {
-            source: Source::Cli {
-                member: self.member.clone(),
-            },
+            source: Source::Cli { member: self.member.clone() },
             event: "cli".to_owned(),
             delivery: request.id.clone(),
             body,
@@ -95,26 +75,16 @@ impl Client {
 
     /// Says a command on a ticket.
     pub async fn say(&self, key: &TrackerKey, command: &str) -> anyhow::Result<Answer> {
-        self.ask(
-            key,
-            CliWish::Say {
-                command: command.to_owned(),
-            },
-        )
-        .await
+        self.ask(key, CliWish::Say { command: command.to_owned() }).await
     }
 
     /// Loads the latest workflow of a ticket.
     pub async fn find(&self, key: &TrackerKey) -> anyhow::Result<Option<Ticket>> {
-        Ok(engine::ticket::latest(&self.system.engine, &self.ctx, key)
-            .await?
-            .map(|row| row.ticket))
+        Ok(engine::ticket::latest(&self.system.engine, &self.ctx, key).await?.map(|row| row.ticket))
     }
 }
 
 /// Reads a ticket's key.
 pub fn key(text: &str) -> anyhow::Result<TrackerKey> {
-    TrackerKey::parse(text)
-        .map_err(|error| anyhow!("{error}"))
-        .context("give the key of a ticket, such as KAN-22")
+    TrackerKey::parse(text).map_err(|error| anyhow!("{error}")).context("give the key of a ticket, such as KAN-22")
 }

@@ -16,13 +16,8 @@ const RECORDED: &str = include_str!("../../events/jira/issue_updated_labels.json
 pub(crate) const RECORDED_ACCOUNT: &str = "712020:00000000-0000-4000-8000-00000000ada0";
 
 /// The recorded delivery for another ticket, made now.
-pub(crate) fn jira_label(
-    key: &TrackerKey,
-    text: &TicketText,
-    now: Timestamp,
-) -> anyhow::Result<Vec<u8>> {
-    let mut delivery: Value =
-        serde_json::from_str(RECORDED).context("the recorded delivery is damaged")?;
+pub(crate) fn jira_label(key: &TrackerKey, text: &TicketText, now: Timestamp) -> anyhow::Result<Vec<u8>> {
+    let mut delivery: Value = serde_json::from_str(RECORDED).context("the recorded delivery is damaged")?;
     delivery["timestamp"] = json!(now.as_millisecond());
     delivery["issue"]["key"] = json!(key);
     delivery["issue"]["fields"]["summary"] = json!(text.title);
@@ -31,15 +26,8 @@ pub(crate) fn jira_label(
 }
 
 /// Posts a body through a socket and returns the status code.
-pub(crate) async fn post(
-    to: SocketAddr,
-    path: &str,
-    signature: &str,
-    body: &[u8],
-) -> anyhow::Result<u16> {
-    let mut socket = TcpStream::connect(to)
-        .await
-        .context("the webhook server does not answer")?;
+pub(crate) async fn post(to: SocketAddr, path: &str, signature: &str, body: &[u8]) -> anyhow::Result<u16> {
+    let mut socket = TcpStream::connect(to).await.context("the webhook server does not answer")?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          x-hub-signature: {signature}\r\nx-atlassian-webhook-identifier: demo\r\nconnection: close\r\n\r\n",
@@ -49,9 +37,6 @@ pub(crate) async fn post(
     socket.write_all(body).await?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await?;
-    let status = answer
-        .split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
     status.context("the webhook server sent no HTTP answer")
 }

@@ -19,10 +19,7 @@ struct Check {
 }
 
 fn check(what: impl Into<String>, problem: Option<String>) -> Check {
-    Check {
-        what: what.into(),
-        problem,
-    }
+    Check { what: what.into(), problem }
 }
 
 /// Looks at everything and reports.
@@ -32,36 +29,20 @@ pub(crate) async fn run(data: &Path, out: Output) -> anyhow::Result<Exit> {
     let broken = settings.as_ref().err().map(ToString::to_string);
     checks.push(check(format!("settings in {}", data.display()), broken));
     if let Ok(settings) = settings {
-        checks.push(check(
-            "policy, endpoints and addresses",
-            settings.check().err().map(|error| error.to_string()),
-        ));
+        checks.push(check("policy, endpoints and addresses", settings.check().err().map(|error| error.to_string())));
         state(data, &settings, &mut checks).await;
     }
     let key = std::env::var_os("ANTHROPIC_API_KEY").is_some_and(|key| !key.is_empty());
     checks.push(check(
         "model key",
-        (!key).then(|| {
-            "ANTHROPIC_API_KEY is not set; `serve` needs it, `demo` does without".to_owned()
-        }),
+        (!key).then(|| "ANTHROPIC_API_KEY is not set; `serve` needs it, `demo` does without".to_owned()),
     ));
     let mut bad = 0;
     for check in &checks {
-        let mark = if check.problem.is_none() {
-            "ok "
-        } else {
-            "BAD"
-        };
+        let mark = if check.problem.is_none() { "ok " } else { "BAD" };
         bad += usize::from(check.problem.is_some());
-        let text = check
-            .problem
-            .as_ref()
-            .map(|p| format!("\n      {p}"))
-            .unwrap_or_default();
-        out.either(
-            &format!("{mark}  {}{text}", check.what),
-            &json!({ "check": check.what, "problem": check.problem }),
-        );
+        let text = check.problem.as_ref().map(|p| format!("\n      {p}")).unwrap_or_default();
+        out.either(&format!("{mark}  {}{text}", check.what), &json!({ "check": check.what, "problem": check.problem }));
     }
     Ok(if bad == 0 { Exit::Done } else { Exit::Failed })
 }
@@ -76,10 +57,7 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
     };
     checks.push(check("state and secrets", None));
     let seeded = seed(&system.engine, system.vault.as_ref(), settings).await;
-    checks.push(check(
-        "directory",
-        seeded.err().map(|error| error.to_string()),
-    ));
+    checks.push(check("directory", seeded.err().map(|error| error.to_string())));
     for tenant in &settings.tenant {
         let Ok(ctx) = system.engine.sealer.operator(&tenant.id) else {
             continue;
@@ -105,18 +83,9 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
         }
     }
     for queue in QUEUES {
-        let dead = system
-            .engine
-            .queue
-            .receive_dead(queue, 100)
-            .await
-            .map(|letters| letters.len())
-            .unwrap_or(0);
+        let dead = system.engine.queue.receive_dead(queue, 100).await.map(|letters| letters.len()).unwrap_or(0);
         if dead > 0 {
-            checks.push(check(
-                format!("queue {queue}"),
-                Some(format!("{dead} dead letter(s)")),
-            ));
+            checks.push(check(format!("queue {queue}"), Some(format!("{dead} dead letter(s)"))));
         }
     }
 }

@@ -23,14 +23,7 @@ pub(crate) fn router(receiver: Receiver) -> Router {
         )
         .route(github_webhook::PATH, any(github))
         .route("/webhooks/jira/{endpoint}/{generation}", any(jira))
-        .fallback(async || {
-            answer(Response::problem(
-                404,
-                "not-found",
-                "Not found",
-                "There is nothing here.",
-            ))
-        })
+        .fallback(async || answer(Response::problem(404, "not-found", "Not found", "There is nothing here.")))
         .with_state(receiver)
 }
 
@@ -51,18 +44,8 @@ async fn jira(State(receiver): State<Receiver>, request: HttpRequest) -> HttpRes
 /// Reads a request whole, never more than the limit.
 async fn read(request: HttpRequest) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
-    let too_large = || {
-        Response::problem(
-            413,
-            "too-large",
-            "Delivery too large",
-            "A delivery may have at most 6 MiB.",
-        )
-    };
-    let declared = parts
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || Response::problem(413, "too-large", "Delivery too large", "A delivery may have at most 6 MiB.");
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large());
     }
@@ -70,27 +53,12 @@ async fn read(request: HttpRequest) -> Result<Request, Response> {
     let headers = parts
         .headers
         .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    Ok(Request {
-        method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
-        headers,
-        body: bytes.to_vec(),
-    })
+    Ok(Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), headers, body: bytes.to_vec() })
 }
 
 fn answer(response: Response) -> HttpResponse {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [(header::CONTENT_TYPE, response.content_type)],
-        Body::from(response.body),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, response.content_type)], Body::from(response.body)).into_response()
 }

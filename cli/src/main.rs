@@ -9,10 +9,7 @@ use prfactory::{Exit, run};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     run::logging(matches!(cli.command, prfactory::args::Command::Serve(_)));
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: this machine gives no threads: {error}");

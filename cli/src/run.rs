@@ -20,9 +20,7 @@ pub fn logging(serving: bool) {
     let level = if serving { "info" } else { "error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PRFACTORY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if serving {
         builder.json().init();
     } else {
@@ -47,40 +45,20 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => Box::pin(demo::run(args, out)).await,
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Doctor => doctor::run(&cli.data, out).await,
-        Command::Init {
-            repo,
-            location,
-            base,
-        } => init(&cli.data, repo, location, base, out),
+        Command::Init { repo, location, base } => init(&cli.data, repo, location, base, out),
         Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,
         Command::Status { key: k, watch } => status(&client(&cli).await?, k, *watch, out).await,
         Command::Pr { key: k } => pull_request(&client(&cli).await?, k, out).await,
-        Command::Answer { key: k, answers } if answers.is_empty() => {
-            say(&cli, k, "skip", out).await
-        }
-        Command::Answer { key: k, answers } => {
-            say(&cli, k, &format!("answer {}", answers.join(" ")), out).await
-        }
+        Command::Answer { key: k, answers } if answers.is_empty() => say(&cli, k, "skip", out).await,
+        Command::Answer { key: k, answers } => say(&cli, k, &format!("answer {}", answers.join(" ")), out).await,
         Command::Approve { key: k, hash, note } => {
-            let note = note
-                .as_ref()
-                .map(|note| format!(" -- {note}"))
-                .unwrap_or_default();
-            say(
-                &cli,
-                k,
-                &format!("approve {}{note}", hash.as_deref().unwrap_or("")),
-                out,
-            )
-            .await
+            let note = note.as_ref().map(|note| format!(" -- {note}")).unwrap_or_default();
+            say(&cli, k, &format!("approve {}{note}", hash.as_deref().unwrap_or("")), out).await
         }
-        Command::Reject { key: k, reason } => {
-            say(&cli, k, &format!("reject {}", reason.join(" ")), out).await
+        Command::Reject { key: k, reason } => say(&cli, k, &format!("reject {}", reason.join(" ")), out).await,
+        Command::Replan { key: k, instruction } => {
+            say(&cli, k, &format!("replan {}", instruction.join(" ")), out).await
         }
-        Command::Replan {
-            key: k,
-            instruction,
-        } => say(&cli, k, &format!("replan {}", instruction.join(" ")), out).await,
         Command::Cancel { key: k } => say(&cli, k, "cancel", out).await,
         Command::Retry { key: k } => say(&cli, k, "retry", out).await,
         Command::Say { key: k, command } => say(&cli, k, &command.join(" "), out).await,
@@ -92,19 +70,13 @@ async fn client(cli: &Cli) -> anyhow::Result<Client> {
         .context("there is no system in this folder yet; `prfactory init` makes one, `--data` names another folder")?;
     let system = System::open(&cli.data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
-    Client::new(
-        system,
-        &settings,
-        cli.tenant.as_deref(),
-        cli.member.as_deref(),
-    )
+    Client::new(system, &settings, cli.tenant.as_deref(), cli.member.as_deref())
 }
 
 async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
     let settings = Settings::load(data)
         .context("there is nothing to serve yet; `prfactory init` writes a first prfactory.toml")?;
-    let access = ModelAccess::from_args(&args.model)
-        .context("there is no model key; set ANTHROPIC_API_KEY")?;
+    let access = ModelAccess::from_args(&args.model).context("there is no model key; set ANTHROPIC_API_KEY")?;
     let system = System::open(data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
     let workers = system.work(access, usize::from(args.workers))?;
@@ -114,9 +86,7 @@ async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
         &format!("listening on http://{address}; stop with Ctrl-C"),
         &json!({ "listening": address.to_string() }),
     );
-    tokio::signal::ctrl_c()
-        .await
-        .context("signals cannot be received")?;
+    tokio::signal::ctrl_c().await.context("signals cannot be received")?;
     server.stop().await;
     workers.stop().await;
     Ok(Exit::Done)
@@ -135,10 +105,7 @@ fn init(data: &Path, repo: &str, location: &str, base: &str, out: Output) -> any
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     Settings::load(data)?.check()?;
     out.either(
-        &format!(
-            "wrote {}; look through it, then run `prfactory serve`",
-            path.display()
-        ),
+        &format!("wrote {}; look through it, then run `prfactory serve`", path.display()),
         &json!({ "settings": path }),
     );
     Ok(Exit::Done)
@@ -154,10 +121,7 @@ async fn say(cli: &Cli, k: &str, command: &str, out: Output) -> anyhow::Result<E
 }
 
 fn missing(k: &str, out: Output) -> Exit {
-    out.either(
-        &format!("There is no ticket {k}."),
-        &json!({ "error": "no such ticket", "ticket": k }),
-    );
+    out.either(&format!("There is no ticket {k}."), &json!({ "error": "no such ticket", "ticket": k }));
     Exit::NotFound
 }
 
@@ -167,10 +131,7 @@ fn answered(answer: &Answer, out: Output) -> Exit {
     let (text, exit) = match answer {
         Answer::Started { ticket } => (format!("Started as {ticket}."), Exit::Done),
         Answer::Moved { state, .. } => (format!("Done; the ticket is now {state}."), Exit::Done),
-        Answer::Told { text, refused } => (
-            view::plain(text),
-            if *refused { Exit::Refused } else { Exit::Done },
-        ),
+        Answer::Told { text, refused } => (view::plain(text), if *refused { Exit::Refused } else { Exit::Done }),
         Answer::Duplicate => ("This was done before.".to_owned(), Exit::Done),
         Answer::Ignored { why } => (format!("Nothing was done: {why}."), Exit::Refused),
     };
@@ -180,18 +141,11 @@ fn answered(answer: &Answer, out: Output) -> Exit {
 
 async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Result<Exit> {
     match ticket {
-        Ticket::Create {
-            key: k,
-            file,
-            repo,
-            base,
-        } => {
+        Ticket::Create { key: k, file, repo, base } => {
             let text = local_files::ticket(file)?;
             let repo = repo.as_deref().map(RepoName::parse).transpose()?;
             let base = base.as_deref().map(BranchName::parse).transpose()?;
-            let answer = client
-                .ask(&key(k)?, CliWish::Create { text, repo, base })
-                .await?;
+            let answer = client.ask(&key(k)?, CliWish::Create { text, repo, base }).await?;
             Ok(answered(&answer, out))
         }
         Ticket::List => {
@@ -201,9 +155,7 @@ async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Resul
             } else {
                 out.line(&view::table(&tickets));
             }
-            tickets
-                .iter()
-                .for_each(|ticket| out.object(&view::object(ticket)));
+            tickets.iter().for_each(|ticket| out.object(&view::object(ticket)));
             Ok(Exit::Done)
         }
         Ticket::Show { key: k } => {
@@ -216,9 +168,7 @@ async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Resul
             object["comments"] = json!(comments);
             out.object(&object);
             out.line(&view::lines(&ticket));
-            comments
-                .iter()
-                .for_each(|comment| out.line(&format!("\n────────\n{comment}")));
+            comments.iter().for_each(|comment| out.line(&format!("\n────────\n{comment}")));
             out.line(&format!("\n{}", view::timeline(client, &ticket).await?));
             Ok(Exit::Done)
         }
@@ -251,18 +201,12 @@ async fn pull_request(client: &Client, k: &str, out: Output) -> anyhow::Result<E
         return Ok(missing(k, out));
     };
     let Some((opened, diff)) = view::pull_request(client, &ticket).await? else {
-        out.either(
-            "No pull request yet.",
-            &json!({ "ticket": ticket.key, "pull_request": null }),
-        );
+        out.either("No pull request yet.", &json!({ "ticket": ticket.key, "pull_request": null }));
         return Ok(Exit::NotFound);
     };
     let number = opened.reference.number;
     out.object(&json!({ "ticket": ticket.key, "pull_request": number, "head": opened.reference.head,
         "state": opened.state, "title": opened.text.title, "body": opened.text.body, "diff": diff }));
-    out.line(&format!(
-        "#{number} {}\n\n{}\n\n{diff}",
-        opened.text.title, opened.text.body
-    ));
+    out.line(&format!("#{number} {}\n\n{}\n\n{diff}", opened.text.title, opened.text.body));
     Ok(Exit::Done)
 }

@@ -13,8 +13,7 @@ use engine::seal::Sealer;
 use engine::{Disposition, Engine};
 use forge::LocalForge;
 use local::{
-    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock,
-    SystemIds, Workers,
+    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock, SystemIds, Workers,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -62,53 +61,30 @@ pub struct ModelAccess {
 impl ModelAccess {
     /// Takes what the command line and its environment say; `None` without a key.
     pub fn from_args(args: &crate::args::Model) -> Option<Self> {
-        let key = args
-            .model_key
-            .as_ref()
-            .filter(|key| !key.trim().is_empty())?;
+        let key = args.model_key.as_ref().filter(|key| !key.trim().is_empty())?;
         let url = args.model_url.clone().unwrap_or_else(|| BASE.to_owned());
-        Some(Self {
-            url,
-            key: Secret::new(key.trim().as_bytes()),
-            model: args.model.clone(),
-        })
+        Some(Self { url, key: Secret::new(key.trim().as_bytes()), model: args.model.clone() })
     }
 }
 
 impl System {
     /// Opens a data folder, making what is missing.
     pub fn open(data: &Path) -> anyhow::Result<Self> {
-        let db = Db::open(data)
-            .with_context(|| format!("the data folder {} cannot be used", data.display()))?;
+        let db = Db::open(data).with_context(|| format!("the data folder {} cannot be used", data.display()))?;
         let secrets = Arc::new(FileSecrets::open(data)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let table: Arc<dyn Table> = Arc::new(SqliteTable::new(db.clone()));
-        let queue: Arc<dyn Queue> =
-            Arc::new(SqliteQueue::new(db, Arc::clone(&clock), Arc::clone(&ids)));
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(db, Arc::clone(&clock), Arc::clone(&ids)));
         let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::new(data.join("blobs")));
         let sealer = Arc::new(Sealer::new(secrets.versions("sealing-key")?));
-        let master = secrets
-            .versions("vault-master")?
-            .into_iter()
-            .next()
-            .context("secrets.toml has no `vault-master`")?;
+        let master =
+            secrets.versions("vault-master")?.into_iter().next().context("secrets.toml has no `vault-master`")?;
         let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(master));
-        let engine = Engine {
-            table,
-            queue,
-            blobs: Arc::clone(&blobs),
-            clock,
-            ids,
-            sealer,
-        };
+        let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer };
         let scratch = data.join("scratch");
         Ok(Self {
-            source: Arc::new(GitSource::new(
-                engine.clone(),
-                Arc::clone(&vault),
-                &scratch,
-            )?),
+            source: Arc::new(GitSource::new(engine.clone(), Arc::clone(&vault), &scratch)?),
             workspace: Arc::new(ScratchWorkspace::new(blobs, &scratch)),
             forge: Arc::new(LocalForge::new(engine.clone())),
             tracker: Arc::new(LocalTracker::new(engine.clone())),
@@ -121,11 +97,7 @@ impl System {
 
     /// Intake, for the workers and for the command line alike.
     pub fn intake(&self) -> intake::Intake {
-        intake::Intake {
-            engine: self.engine.clone(),
-            handle: HANDLE.to_owned(),
-            label: HANDLE.to_owned(),
-        }
+        intake::Intake { engine: self.engine.clone(), handle: HANDLE.to_owned(), label: HANDLE.to_owned() }
     }
 
     /// What the webhook functions may touch.
@@ -141,8 +113,7 @@ impl System {
 
     /// Starts workers for every queue, and sweep.
     pub fn work(&self, model: ModelAccess, count: usize) -> anyhow::Result<Workers> {
-        workspace::sweep(&self.data.join("scratch"))
-            .context("old scratch directories cannot be removed")?;
+        workspace::sweep(&self.data.join("scratch")).context("old scratch directories cannot be removed")?;
         let mut workers = Workers::new();
         for (queue, handler) in self.handlers(model)? {
             workers.add(&self.engine.queue, queue, count, &handler);
@@ -161,22 +132,9 @@ impl System {
 
     fn handlers(&self, access: ModelAccess) -> anyhow::Result<Vec<(&'static str, Handler)>> {
         let (engine, workspace) = (self.engine.clone(), Arc::clone(&self.workspace));
-        let ports = || {
-            (
-                engine.clone(),
-                Arc::clone(&workspace) as Arc<dyn engine::port::Workspace>,
-            )
-        };
-        let messages = Messages::new(
-            &access.url,
-            access.key,
-            access.model,
-            Arc::clone(&self.engine.clock),
-        )?;
-        let model = model::Model {
-            engine: engine.clone(),
-            model: Arc::new(messages),
-        };
+        let ports = || (engine.clone(), Arc::clone(&workspace) as Arc<dyn engine::port::Workspace>);
+        let messages = Messages::new(&access.url, access.key, access.model, Arc::clone(&self.engine.clock))?;
+        let model = model::Model { engine: engine.clone(), model: Arc::new(messages) };
         let snapshot = snapshot::Snapshot {
             engine: engine.clone(),
             snapshots: Arc::clone(&self.source) as _,
@@ -195,75 +153,24 @@ impl System {
             workspace: ports().1,
             handle: HANDLE.to_owned(),
         };
-        let analyze = analyze::Analyze {
-            engine: ports().0,
-            workspace: ports().1,
-        };
-        let refine = refine::Refine {
-            engine: ports().0,
-            workspace: ports().1,
-        };
-        let plan = plan::Plan {
-            engine: ports().0,
-            workspace: ports().1,
-        };
-        let implement = implement::Implement {
-            engine: ports().0,
-            workspace: ports().1,
-        };
-        let review = review::Review {
-            engine: ports().0,
-            workspace: ports().1,
-        };
-        let revise = revise::Revise {
-            engine: ports().0,
-            workspace: ports().1,
-        };
+        let analyze = analyze::Analyze { engine: ports().0, workspace: ports().1 };
+        let refine = refine::Refine { engine: ports().0, workspace: ports().1 };
+        let plan = plan::Plan { engine: ports().0, workspace: ports().1 };
+        let implement = implement::Implement { engine: ports().0, workspace: ports().1 };
+        let review = review::Review { engine: ports().0, workspace: ports().1 };
+        let revise = revise::Revise { engine: ports().0, workspace: ports().1 };
         Ok(vec![
-            (
-                INTAKE,
-                handler(self.intake(), async |f, m| intake::handle(&f, &m).await),
-            ),
-            (
-                MODEL,
-                handler(model, async |f, m| model::handle(&f, &m).await),
-            ),
-            (
-                NOTIFY,
-                handler(notify, async |f, m| notify::handle(&f, &m).await),
-            ),
-            (
-                "snapshot",
-                handler(snapshot, async |f, m| snapshot::handle(&f, &m).await),
-            ),
-            (
-                "analyze",
-                handler(analyze, async |f, m| analyze::handle(&f, &m).await),
-            ),
-            (
-                "refine",
-                handler(refine, async |f, m| refine::handle(&f, &m).await),
-            ),
-            (
-                "plan",
-                handler(plan, async |f, m| plan::handle(&f, &m).await),
-            ),
-            (
-                "implement",
-                handler(implement, async |f, m| implement::handle(&f, &m).await),
-            ),
-            (
-                "review",
-                handler(review, async |f, m| review::handle(&f, &m).await),
-            ),
-            (
-                "publish",
-                handler(publish, async |f, m| publish::handle(&f, &m).await),
-            ),
-            (
-                "revise",
-                handler(revise, async |f, m| revise::handle(&f, &m).await),
-            ),
+            (INTAKE, handler(self.intake(), async |f, m| intake::handle(&f, &m).await)),
+            (MODEL, handler(model, async |f, m| model::handle(&f, &m).await)),
+            (NOTIFY, handler(notify, async |f, m| notify::handle(&f, &m).await)),
+            ("snapshot", handler(snapshot, async |f, m| snapshot::handle(&f, &m).await)),
+            ("analyze", handler(analyze, async |f, m| analyze::handle(&f, &m).await)),
+            ("refine", handler(refine, async |f, m| refine::handle(&f, &m).await)),
+            ("plan", handler(plan, async |f, m| plan::handle(&f, &m).await)),
+            ("implement", handler(implement, async |f, m| implement::handle(&f, &m).await)),
+            ("review", handler(review, async |f, m| review::handle(&f, &m).await)),
+            ("publish", handler(publish, async |f, m| publish::handle(&f, &m).await)),
+            ("revise", handler(revise, async |f, m| revise::handle(&f, &m).await)),
         ])
     }
 }
@@ -294,9 +201,9 @@ pub struct Server {
 impl Server {
     /// Starts to listen.
     pub async fn start(system: &System, listen: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(listen).await.with_context(|| {
-            format!("cannot listen on {listen}; is another `prfactory serve` running?")
-        })?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; is another `prfactory serve` running?"))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let app = http::router(system.receiver());
@@ -305,15 +212,9 @@ impl Server {
                 // Either a stop was asked for or the server was dropped.
                 let _ = stopped.await;
             };
-            axum::serve(listener, app)
-                .with_graceful_shutdown(ended)
-                .await
+            axum::serve(listener, app).with_graceful_shutdown(ended).await
         });
-        Ok(Self {
-            address,
-            stop,
-            task,
-        })
+        Ok(Self { address, stop, task })
     }
 
     /// Finishes the deliveries that are under way and stops.

@@ -36,10 +36,7 @@ pub(crate) fn object(ticket: &Ticket) -> Value {
 
 /// Dollars as a number.
 pub(crate) fn dollars(usd: Usd) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "budgets stay far below 2^53 micro-dollars"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "budgets stay far below 2^53 micro-dollars")]
     let micros = usd.micros() as f64;
     micros / 1_000_000.0
 }
@@ -52,33 +49,22 @@ pub(crate) fn lines(ticket: &Ticket) -> String {
         text.push_str(&format!("{}: {}\n", error.fault.category(), error.message));
     }
     if let Some(awaiting) = ticket.awaiting() {
-        text.push_str(&format!(
-            "waiting for a decision on {}\n",
-            awaiting.hash.short()
-        ));
+        text.push_str(&format!("waiting for a decision on {}\n", awaiting.hash.short()));
     }
     if let Some(pull) = &ticket.pull_request {
         text.push_str(&format!("pull request #{} {}\n", pull.number, pull.url));
     }
-    text.push_str(&format!(
-        "{} of {} spent\nnext: {next}",
-        ticket.budget.spent, ticket.budget.limit
-    ));
+    text.push_str(&format!("{} of {} spent\nnext: {next}", ticket.budget.spent, ticket.budget.limit));
     text
 }
 
 /// Tickets as a table.
 pub(crate) fn table(tickets: &[Ticket]) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["ticket", "state", "title", "repository", "spent", "updated"]);
     for ticket in tickets {
-        let repository = ticket
-            .target()
-            .map(|target| target.repo.to_string())
-            .unwrap_or_default();
+        let repository = ticket.target().map(|target| target.repo.to_string()).unwrap_or_default();
         let updated = ticket.updated_at.strftime("%Y-%m-%d %H:%M UTC").to_string();
         let spent = ticket.budget.spent.to_string();
         table.add_row([
@@ -100,13 +86,9 @@ pub(crate) async fn events(client: &Client, ticket: &Ticket) -> anyhow::Result<V
     let mut events = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = engine
-            .table
-            .query(Index::Primary, &partition, "EVENT#", 100, cursor.as_deref())
-            .await?;
+        let page = engine.table.query(Index::Primary, &partition, "EVENT#", 100, cursor.as_deref()).await?;
         for item in page.items {
-            events
-                .push(serde_json::from_value(item.body).context("a stored event cannot be read")?);
+            events.push(serde_json::from_value(item.body).context("a stored event cannot be read")?);
         }
         cursor = page.cursor;
         if cursor.is_none() {
@@ -118,21 +100,13 @@ pub(crate) async fn events(client: &Client, ticket: &Ticket) -> anyhow::Result<V
 /// The timeline with times, and the model calls with their cost.
 pub(crate) async fn timeline(client: &Client, ticket: &Ticket) -> anyhow::Result<String> {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["after", "who", "what", "state"]);
     for event in events(client, ticket).await? {
         let after = event.at.duration_since(ticket.created_at).as_millis();
-        table.add_row([
-            format!("{}.{:03} s", after / 1000, after % 1000),
-            event.by,
-            event.what,
-            event.to,
-        ]);
+        table.add_row([format!("{}.{:03} s", after / 1000, after % 1000), event.by, event.what, event.to]);
     }
-    let calls: Vec<CallRecord> =
-        call::list(&client.system().engine, client.ctx(), &ticket.id).await?;
+    let calls: Vec<CallRecord> = call::list(&client.system().engine, client.ctx(), &ticket.id).await?;
     let mut text = table.to_string();
     let mut stages: Vec<(&str, usize, u64, u64, Usd)> = Vec::new();
     for record in &calls {
@@ -158,23 +132,14 @@ pub(crate) async fn timeline(client: &Client, ticket: &Ticket) -> anyhow::Result
         "cost",
     ]);
     for (stage, count, input, output, cost) in stages {
-        costs.add_row([
-            stage.to_owned(),
-            count.to_string(),
-            input.to_string(),
-            output.to_string(),
-            cost.to_string(),
-        ]);
+        costs.add_row([stage.to_owned(), count.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
     }
     text.push_str(&format!("\n\n{costs}"));
     Ok(text)
 }
 
 /// The pull request of a ticket with its diff.
-pub(crate) async fn pull_request(
-    client: &Client,
-    ticket: &Ticket,
-) -> anyhow::Result<Option<(Opened, String)>> {
+pub(crate) async fn pull_request(client: &Client, ticket: &Ticket) -> anyhow::Result<Option<(Opened, String)>> {
     let system = client.system();
     let Some(target) = ticket.target() else {
         return Ok(None);
@@ -198,13 +163,6 @@ pub(crate) async fn comments(client: &Client, key: &TrackerKey) -> anyhow::Resul
 
 /// Undoes for a terminal what keeps text harmless in a browser.
 pub(crate) fn plain(text: &str) -> String {
-    let text = text
-        .split("<!-- prfactory:")
-        .next()
-        .unwrap_or("")
-        .trim_end();
-    text.replace("&#64;", "@")
-        .replace("&#35;", "#")
-        .replace("&#47;", "/")
-        .replace("&lt;", "<")
+    let text = text.split("<!-- prfactory:").next().unwrap_or("").trim_end();
+    text.replace("&#64;", "@").replace("&#35;", "#").replace("&#47;", "/").replace("&lt;", "<")
 }

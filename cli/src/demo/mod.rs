@@ -57,17 +57,12 @@ async fn model(args: &Demo, out: Output) -> anyhow::Result<(ModelAccess, Option<
     if let Some(access) = ModelAccess::from_args(&args.model) {
         out.line(&format!(
             "Model: {} at {}",
-            access
-                .model
-                .as_deref()
-                .unwrap_or(agent::price::DEFAULT_MODEL),
+            access.model.as_deref().unwrap_or(agent::price::DEFAULT_MODEL),
             access.url
         ));
         return Ok((access, None));
     }
-    let scripted = ScriptedModel::start()
-        .await
-        .context("the scripted model cannot be started")?;
+    let scripted = ScriptedModel::start().await.context("the scripted model cannot be started")?;
     out.line("Model: scripted. ANTHROPIC_API_KEY is not set, so a small script stands in for the model; it speaks");
     out.line("the same API over HTTP, follows explicit edit instructions in a ticket, and understands nothing else.");
     let access = ModelAccess {
@@ -87,32 +82,15 @@ async fn set(
     let (location, base, text, key) = what(args, &data)?;
     let endpoint = EndpointId::parse(&format!("ep_{}", random_hex()?))?;
     let repo = RepoName::parse("demo/repository")?;
-    let settings = settings_text(
-        &repo,
-        &location,
-        &base,
-        args.token_file.as_deref(),
-        endpoint.as_str(),
-    );
-    std::fs::write(data.join("prfactory.toml"), settings)
-        .context("the settings of the demo cannot be written")?;
+    let settings = settings_text(&repo, &location, &base, args.token_file.as_deref(), endpoint.as_str());
+    std::fs::write(data.join("prfactory.toml"), settings).context("the settings of the demo cannot be written")?;
     let settings = Settings::load(&data)?;
     let system = System::open(&data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
     let workers = system.work(access, 2)?;
     let server = Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let client = Client::new(system, &settings, None, None)?;
-    Ok(Stage {
-        client,
-        server,
-        workers,
-        endpoint,
-        key,
-        text,
-        location,
-        data,
-        _scripted: scripted,
-    })
+    Ok(Stage { client, server, workers, endpoint, key, text, location, data, _scripted: scripted })
 }
 
 /// The repository and ticket of the demo: the built-in ones, or somebody's own.
@@ -121,12 +99,7 @@ fn what(args: &Demo, data: &Path) -> anyhow::Result<(String, BranchName, TicketT
         let path = data.join("repository.git");
         let base = BranchName::parse("main")?;
         repository::create(&path, &base)?;
-        return Ok((
-            path.display().to_string(),
-            base,
-            repository::ticket(),
-            TrackerKey::parse("KAN-22")?,
-        ));
+        return Ok((path.display().to_string(), base, repository::ticket(), TrackerKey::parse("KAN-22")?));
     };
     let text = local_files::ticket(ticket)?;
     let key = TrackerKey::parse("DEMO-1")?;
@@ -139,17 +112,13 @@ fn what(args: &Demo, data: &Path) -> anyhow::Result<(String, BranchName, TicketT
     let location = if by_http {
         repo.clone()
     } else {
-        std::fs::canonicalize(repo)
-            .with_context(|| format!("{repo} cannot be found"))?
-            .display()
-            .to_string()
+        std::fs::canonicalize(repo).with_context(|| format!("{repo} cannot be found"))?.display().to_string()
     };
     Ok((location, base, text, key))
 }
 
 fn hint(failure: Failure) -> anyhow::Error {
-    anyhow::Error::new(failure)
-        .context("give a git repository, and `--base BRANCH` if its HEAD names none")
+    anyhow::Error::new(failure).context("give a git repository, and `--base BRANCH` if its HEAD names none")
 }
 
 /// 32 random hex digits.
@@ -168,9 +137,7 @@ pub(crate) fn settings_text(
     endpoint: &str,
 ) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let token = token
-        .map(|path| format!("token_file = {}\n", quoted(&path.display().to_string())))
-        .unwrap_or_default();
+    let token = token.map(|path| format!("token_file = {}\n", quoted(&path.display().to_string()))).unwrap_or_default();
     format!(
         "# Settings of one machine. Members and roles live here until the API comes.\n\
          [[tenant]]\nid = \"ten_local\"\n\n\

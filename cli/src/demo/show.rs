@@ -64,40 +64,21 @@ impl Spinner {
 
 /// Branch, diff, pull request, timeline, and how to look further.
 pub(super) async fn finale(stage: &Stage, ticket: &Ticket, out: Output) -> anyhow::Result<Exit> {
-    let (opened, diff) = view::pull_request(&stage.client, ticket)
-        .await?
-        .context("the pull request is not there")?;
+    let (opened, diff) = view::pull_request(&stage.client, ticket).await?.context("the pull request is not there")?;
     let target = ticket.target().context("the ticket has no target")?;
     let (head, number) = (&opened.reference.head, opened.reference.number);
     let state = if opened.text.draft { "draft" } else { "open" };
-    let state = if opened.state == PullRequestState::Open {
-        state
-    } else {
-        "closed"
-    };
-    out.line(&format!(
-        "\n── branch {} at {} ──\n\n{diff}",
-        target.branch,
-        head.short()
-    ));
+    let state = if opened.state == PullRequestState::Open { state } else { "closed" };
+    out.line(&format!("\n── branch {} at {} ──\n\n{diff}", target.branch, head.short()));
     out.line(&format!(
         "── pull request #{number} ({state}) into {} ──\n\n{}\n\n{}\n",
         target.base, opened.text.title, opened.text.body
     ));
-    out.line(&format!(
-        "── timeline ──\n\n{}\n",
-        view::timeline(&stage.client, ticket).await?
-    ));
+    out.line(&format!("── timeline ──\n\n{}\n", view::timeline(&stage.client, ticket).await?));
     let (data, location) = (stage.data.display(), &stage.location);
     out.line("Look further:");
-    out.line(&format!(
-        "  git --git-dir {location} log -p -1 {}",
-        target.branch
-    ));
-    out.line(&format!(
-        "  prfactory --data {data} ticket show {}",
-        ticket.key
-    ));
+    out.line(&format!("  git --git-dir {location} log -p -1 {}", target.branch));
+    out.line(&format!("  prfactory --data {data} ticket show {}", ticket.key));
     let change_set = ticket.change_set.as_ref().map(|change| &change.hash);
     out.object(&json!({
         "event": "done", "ticket": ticket.key, "state": ticket.state.name(), "repository": location,

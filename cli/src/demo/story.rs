@@ -48,18 +48,13 @@ pub(super) async fn tell(stage: &Stage, yes: bool, out: Output) -> anyhow::Resul
             }
             State::Paused { .. } | State::Closed | State::Cancelled | State::Completed => {
                 spinner.end();
-                out.either(
-                    &format!("\n{}", view::lines(&ticket)),
-                    &view::object(&ticket),
-                );
+                out.either(&format!("\n{}", view::lines(&ticket)), &view::object(&ticket));
                 return Ok(Exit::Refused);
             }
             State::AwaitingAnswers | State::PlanApproved => {
                 decide(stage, &ticket, yes, &mut said, &spinner, out).await?
             }
-            state if state.awaits_decision() => {
-                decide(stage, &ticket, yes, &mut said, &spinner, out).await?
-            }
+            state if state.awaits_decision() => decide(stage, &ticket, yes, &mut said, &spinner, out).await?,
             _ => {}
         }
     }
@@ -71,24 +66,15 @@ async fn deliver(stage: &Stage, out: Output) -> anyhow::Result<()> {
     let now = system.engine.clock.now();
     let body = delivery::jira_label(&stage.key, &stage.text, now)?;
     let masters: Vec<Secret> = system.secrets.versions("endpoint-master")?;
-    let secret = masters
-        .first()
-        .and_then(|master| endpoint_secret(master, &stage.endpoint, 1));
-    let signature = sign(
-        &secret.context("there is no secret for the endpoint")?,
-        &body,
-    );
+    let secret = masters.first().and_then(|master| endpoint_secret(master, &stage.endpoint, 1));
+    let signature = sign(&secret.context("there is no secret for the endpoint")?, &body);
     let mut forged = signature.clone();
     let last = if forged.pop() == Some('0') { '1' } else { '0' };
     forged.push(last);
     let path = format!("{}{}/1", jira_webhook::PREFIX, stage.endpoint);
     let refused = delivery::post(stage.server.address, &path, &forged, &body).await?;
-    let tickets = engine::ticket::list(&system.engine, stage.client.ctx())
-        .await?
-        .len();
-    out.line(&format!(
-        "\nA delivery with one digit of its signature changed: HTTP {refused}, {tickets} tickets."
-    ));
+    let tickets = engine::ticket::list(&system.engine, stage.client.ctx()).await?.len();
+    out.line(&format!("\nA delivery with one digit of its signature changed: HTTP {refused}, {tickets} tickets."));
     out.object(&json!({ "event": "delivery", "signature": "forged", "status": refused, "tickets": tickets }));
     if refused != 401 || tickets != 0 {
         bail!("a forged delivery was not turned away");
@@ -122,19 +108,10 @@ async fn decide(
         State::AwaitingDiffApproval { .. } => "**This diff",
         _ => "**PRFactory",
     };
-    let hash = ticket
-        .awaiting()
-        .map(|artifact| artifact.hash.short().to_owned());
-    let named = |comment: &&String| {
-        hash.as_ref()
-            .is_none_or(|h| comment.contains(h.as_str()) || waiting == "**Refined ticket")
-    };
-    let Some(comment) = comments
-        .iter()
-        .rev()
-        .filter(|c| c.starts_with(waiting))
-        .find(named)
-    else {
+    let hash = ticket.awaiting().map(|artifact| artifact.hash.short().to_owned());
+    let named =
+        |comment: &&String| hash.as_ref().is_none_or(|h| comment.contains(h.as_str()) || waiting == "**Refined ticket");
+    let Some(comment) = comments.iter().rev().filter(|c| c.starts_with(waiting)).find(named) else {
         return Ok(());
     };
     spinner.line(&format!("\n{comment}\n"));
@@ -145,11 +122,7 @@ async fn decide(
         _ => format!("approve {}", hash.unwrap_or_default()),
     };
     loop {
-        let command = if yes {
-            usual.clone()
-        } else {
-            spinner.paused(|| ask(&usual))?
-        };
+        let command = if yes { usual.clone() } else { spinner.paused(|| ask(&usual))? };
         let answer = stage.client.say(&stage.key, &command).await?;
         spinner.line(&format!("  you: {command}"));
         out.object(&json!({ "event": "command", "command": command, "answer": answer }));
@@ -165,20 +138,12 @@ async fn decide(
 /// Asks for a command; an empty line takes the usual one.
 fn ask(usual: &str) -> anyhow::Result<String> {
     let mut err = std::io::stderr().lock();
-    write!(err, "  your command [{usual}]: ")
-        .and_then(|()| err.flush())
-        .context("the terminal is gone")?;
+    write!(err, "  your command [{usual}]: ").and_then(|()| err.flush()).context("the terminal is gone")?;
     let mut line = String::new();
-    let read = std::io::stdin()
-        .read_line(&mut line)
-        .context("your answer cannot be read")?;
+    let read = std::io::stdin().read_line(&mut line).context("your answer cannot be read")?;
     if read == 0 {
         bail!("nobody is there to decide; `--yes` answers and approves by itself");
     }
     let line = line.trim().trim_start_matches("@prfactory").trim();
-    Ok(if line.is_empty() {
-        usual.to_owned()
-    } else {
-        line.to_owned()
-    })
+    Ok(if line.is_empty() { usual.to_owned() } else { line.to_owned() })
 }

@@ -39,61 +39,33 @@ impl Work for Analyze {
         let tree = input.open(self.workspace.as_ref()).await?;
         let max = input.policy.max_questions;
         let prompt = if input.checkpoint.is_none() {
-            let mut facts = brief(&self.engine, &input.ctx, &input.ticket)
-                .await?
-                .with_repository(tree.as_ref());
+            let mut facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
             facts.max_questions = max;
             Prompt::Analyze.render(&facts)
         } else {
             String::new()
         };
         let check = move |output: AnalysisOutput, _: &workspace::Jail| output.into_domain(max);
-        let task = Task {
-            role: ModelRole::Analysis,
-            tools: Tools::Read,
-            prompt,
-            changes: BTreeMap::new(),
-            check: &check,
-        };
+        let task =
+            Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         let (analysis, questions) = match step(&task, tree, &input)? {
             Step::Ask(turn) => return Ok(turn),
             Step::Done(done) => done.0,
         };
         let (ticket, now) = (&input.ticket, self.engine.clock.now());
-        let version = ticket
-            .analysis
-            .as_ref()
-            .map_or(1, |before| before.version + 1);
+        let version = ticket.analysis.as_ref().map_or(1, |before| before.version + 1);
         let hash = artifact::store(&self.engine, &input.ctx, &analysis).await?;
-        let analysis = ArtifactRef {
-            version,
-            hash,
-            changed: String::new(),
-        };
-        let mut rows = vec![artifact::row(
-            &input.ctx, &ticket.id, "ANALYSIS", &analysis, now,
-        )];
+        let analysis = ArtifactRef { version, hash, changed: String::new() };
+        let mut rows = vec![artifact::row(&input.ctx, &ticket.id, "ANALYSIS", &analysis, now)];
         let questions = match questions {
             Some(questions) => {
                 let hash = artifact::store(&self.engine, &input.ctx, &questions).await?;
-                let questions = ArtifactRef {
-                    version,
-                    hash,
-                    changed: String::new(),
-                };
-                rows.push(artifact::row(
-                    &input.ctx, &ticket.id, "QUESTION", &questions, now,
-                ));
+                let questions = ArtifactRef { version, hash, changed: String::new() };
+                rows.push(artifact::row(&input.ctx, &ticket.id, "QUESTION", &questions, now));
                 Some(questions)
             }
             None => None,
         };
-        Ok(Turn::Done {
-            outcome: Outcome::Analyzed {
-                analysis,
-                questions,
-            },
-            rows,
-        })
+        Ok(Turn::Done { outcome: Outcome::Analyzed { analysis, questions }, rows })
     }
 }

@@ -40,56 +40,28 @@ impl Work for Implement {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let ticket = &input.ticket;
         if ticket.approved_plan.is_none() {
-            return Err(Failure::new(
-                Fault::Bug,
-                "nothing is changed without an approved plan",
-            ));
+            return Err(Failure::new(Fault::Bug, "nothing is changed without an approved plan"));
         }
         let tree = input.open(self.workspace.as_ref()).await?;
         let (prompt, changes) = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.needed_plan()?;
             let facts = facts.with_repository(tree.as_ref());
-            (
-                Prompt::Implement.render(&facts),
-                self.so_far(&input, tree.as_ref()).await?,
-            )
+            (Prompt::Implement.render(&facts), self.so_far(&input, tree.as_ref()).await?)
         } else {
             (String::new(), BTreeMap::new())
         };
         let check = |_: ChangeOutput, jail: &workspace::Jail| changed(jail);
-        let task = Task {
-            role: ModelRole::Implement,
-            tools: Tools::Write,
-            prompt,
-            changes,
-            check: &check,
-        };
+        let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
         let change_set = match step(&task, tree, &input)? {
             Step::Ask(turn) => return Ok(turn),
             Step::Done(done) => done.0,
         };
-        let version = ticket
-            .change_set
-            .as_ref()
-            .map_or(1, |before| before.version + 1);
+        let version = ticket.change_set.as_ref().map_or(1, |before| before.version + 1);
         let hash = artifact::store(&self.engine, &input.ctx, &change_set).await?;
-        let change_set = ArtifactRef {
-            version,
-            hash,
-            changed: String::new(),
-        };
-        let row = artifact::row(
-            &input.ctx,
-            &ticket.id,
-            "CHANGESET",
-            &change_set,
-            self.engine.clock.now(),
-        );
-        Ok(Turn::Done {
-            outcome: Outcome::Implemented { change_set },
-            rows: vec![row],
-        })
+        let change_set = ArtifactRef { version, hash, changed: String::new() };
+        let row = artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, self.engine.clock.now());
+        Ok(Turn::Done { outcome: Outcome::Implemented { change_set }, rows: vec![row] })
     }
 }
 
@@ -104,11 +76,7 @@ impl Implement {
             return Ok(BTreeMap::new());
         };
         let before: ChangeSet = artifact::load(&self.engine, &input.ctx, &before.hash).await?;
-        Ok(if before.base == *tree.commit() {
-            before.files
-        } else {
-            BTreeMap::new()
-        })
+        Ok(if before.base == *tree.commit() { before.files } else { BTreeMap::new() })
     }
 }
 

@@ -51,39 +51,20 @@ pub(crate) async fn accept(case: &Case<'_>) -> Result<Answer, Failure> {
     };
     let place = format!("cli#{}", request.key);
     let named = (place.as_str(), request.id.as_str());
-    let empty = || TicketText {
-        title: String::new(),
-        body: String::new(),
-    };
+    let empty = || TicketText { title: String::new(), body: String::new() };
     match request.wish {
         CliWish::Create { text, repo, base } => {
-            let place = Place {
-                key: request.key,
-                text,
-                repo,
-                base,
-            };
+            let place = Place { key: request.key, text, repo, base };
             start::trigger(case, place, &member, Some(named)).await
         }
         CliWish::Say { command } => {
             let ticket = ticket_of(case, &request.key).await?;
-            let text = ticket
-                .as_ref()
-                .map_or_else(empty, |ticket| ticket.text.clone());
-            let repo = ticket
-                .as_ref()
-                .and_then(|ticket| ticket.target().map(|target| target.repo.clone()));
-            let place = Place {
-                key: request.key,
-                text,
-                repo,
-                base: None,
-            };
+            let text = ticket.as_ref().map_or_else(empty, |ticket| ticket.text.clone());
+            let repo = ticket.as_ref().and_then(|ticket| ticket.target().map(|target| target.repo.clone()));
+            let place = Place { key: request.key, text, repo, base: None };
             match commands::parse(&command) {
                 Ok(command) => carry_out(case, &member, place, ticket, Some(command), named).await,
-                Err(error) => {
-                    crate::record::tell(case, &place.key, named, error.to_string(), true).await
-                }
+                Err(error) => crate::record::tell(case, &place.key, named, error.to_string(), true).await,
             }
         }
     }

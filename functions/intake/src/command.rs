@@ -36,14 +36,9 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
         return ignored(case, "a command by nobody we know").await;
     };
     let (ticket, key) = match &said.place {
-        CommentPlace::Ticket(key) => (
-            latest(&case.intake.engine, &case.ctx, key).await?,
-            key.clone(),
-        ),
+        CommentPlace::Ticket(key) => (latest(&case.intake.engine, &case.ctx, key).await?, key.clone()),
         CommentPlace::PullRequest(repo, number) => {
-            let id =
-                directory::ticket_of_pull_request(&case.intake.engine, &case.ctx, repo, *number)
-                    .await?;
+            let id = directory::ticket_of_pull_request(&case.intake.engine, &case.ctx, repo, *number).await?;
             let row = match id {
                 Some(id) => load(&case.intake.engine, &case.ctx, &id).await?,
                 None => None,
@@ -62,21 +57,8 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
         Ok(Found::Nothing | Found::Mention) => None,
         Ok(Found::Command(command)) => Some(command),
     };
-    let place = Place {
-        key,
-        text: said.text,
-        repo: said.repo,
-        base: None,
-    };
-    carry_out(
-        case,
-        &member,
-        place,
-        ticket.map(|row| row.ticket),
-        command,
-        named,
-    )
-    .await
+    let place = Place { key, text: said.text, repo: said.repo, base: None };
+    carry_out(case, &member, place, ticket.map(|row| row.ticket), command, named).await
 }
 
 /// Carries out a command, or a bare mention, on the latest workflow of a ticket.
@@ -106,10 +88,7 @@ pub(crate) async fn carry_out(
         if command == Command::Analyze {
             return start::trigger(case, place, member, Some(named)).await;
         }
-        let text = format!(
-            "Work on {} has not been started. Say `@{handle} analyze`.",
-            place.key
-        );
+        let text = format!("Work on {} has not been started. Say `@{handle} analyze`.", place.key);
         return tell(case, &place.key, named, text, true).await;
     };
     let role = commands::Verb::find(command.verb()).map_or(Role::Admin, |verb| verb.least);
@@ -120,10 +99,7 @@ pub(crate) async fn carry_out(
     match request(case, member, &ticket, command).await? {
         Meant::Tell(text, refused) => tell(case, &place.key, named, text, refused).await,
         Meant::Ask(request) => {
-            let input = Input {
-                by: Principal::Member(member.clone()),
-                what: Happening::Request(*request),
-            };
+            let input = Input { by: Principal::Member(member.clone()), what: Happening::Request(*request) };
             give(case, (&ticket.id, &place.key), &input, Some(named)).await
         }
     }
@@ -135,20 +111,12 @@ enum Meant {
 }
 
 /// Turns a command into what the machine understands, storing what comes with it.
-async fn request(
-    case: &Case<'_>,
-    member: &Member,
-    ticket: &Ticket,
-    command: Command,
-) -> Result<Meant, Failure> {
+async fn request(case: &Case<'_>, member: &Member, ticket: &Ticket, command: Command) -> Result<Meant, Failure> {
     let ask = |request: Request| Ok(Meant::Ask(Box::new(request)));
     match command {
         Command::Status => Ok(Meant::Tell(status(case, ticket).await?, false)),
         Command::Help | Command::Config => Ok(Meant::Tell(help(&case.intake.handle), false)),
-        Command::Ask(_) => Ok(Meant::Tell(
-            "`ask` is not available here yet.".to_owned(),
-            true,
-        )),
+        Command::Ask(_) => Ok(Meant::Tell("`ask` is not available here yet.".to_owned(), true)),
         Command::Analyze => ask(Request::Analyze),
         Command::Answer(given) => match answers(case, member, ticket, &given).await? {
             Ok(answers) => ask(Request::Answer { answers }),
@@ -158,27 +126,17 @@ async fn request(
             Ok(answers) => ask(Request::Skip { answers }),
             Err(text) => Ok(Meant::Tell(text, true)),
         },
-        Command::Plan => ask(Request::Plan {
-            answers: answers(case, member, ticket, &[]).await?.ok(),
-        }),
+        Command::Plan => ask(Request::Plan { answers: answers(case, member, ticket, &[]).await?.ok() }),
         Command::Replan(instruction) => ask(Request::Replan { instruction }),
         Command::Approve { hash, note } => ask(Request::Approve { hash, note }),
         Command::Reject(reason) => ask(Request::Reject { reason }),
         Command::Implement => ask(Request::Implement),
         Command::Close => ask(Request::Close),
         Command::Fix { what, instruction } => {
-            let batch = Batch {
-                id: String::new(),
-                by: member.name.clone(),
-                body: instruction.clone(),
-                threads: Vec::new(),
-            };
+            let batch =
+                Batch { id: String::new(), by: member.name.clone(), body: instruction.clone(), threads: Vec::new() };
             let batch = Some(artifact::store(&case.intake.engine, &case.ctx, &batch).await?);
-            ask(Request::Fix {
-                what,
-                batch,
-                instruction,
-            })
+            ask(Request::Fix { what, batch, instruction })
         }
         Command::Autofix(on) => ask(Request::Autofix { on }),
         Command::Retry => ask(Request::Retry),
@@ -208,38 +166,21 @@ async fn answers(
     };
     let questions: Questions = artifact::load(engine, &case.ctx, &asked.hash).await?;
     let count = questions.questions.len();
-    if let Some((number, _)) = given
-        .iter()
-        .find(|(n, _)| !questions.questions.iter().any(|q| q.number == *n))
-    {
-        return Ok(Err(format!(
-            "There is no question {number}; there are {count}."
-        )));
+    if let Some((number, _)) = given.iter().find(|(n, _)| !questions.questions.iter().any(|q| q.number == *n)) {
+        return Ok(Err(format!("There is no question {number}; there are {count}.")));
     }
     let answers: Vec<QuestionAnswer> = questions
         .questions
         .iter()
-        .map(
-            |question| match given.iter().find(|(number, _)| *number == question.number) {
-                Some((number, text)) => QuestionAnswer {
-                    number: *number,
-                    text: text.clone(),
-                    by: member.name.clone(),
-                },
-                None => QuestionAnswer {
-                    number: question.number,
-                    text: question.default.clone(),
-                    by: "default".to_owned(),
-                },
-            },
-        )
+        .map(|question| match given.iter().find(|(number, _)| *number == question.number) {
+            Some((number, text)) => QuestionAnswer { number: *number, text: text.clone(), by: member.name.clone() },
+            None => {
+                QuestionAnswer { number: question.number, text: question.default.clone(), by: "default".to_owned() }
+            }
+        })
         .collect();
     let hash = artifact::store(engine, &case.ctx, &answers).await?;
-    Ok(Ok(ArtifactRef {
-        version: asked.version,
-        hash,
-        changed: String::new(),
-    }))
+    Ok(Ok(ArtifactRef { version: asked.version, hash, changed: String::new() }))
 }
 
 async fn target(
@@ -248,23 +189,14 @@ async fn target(
     repo: RepoName,
     branch: Option<BranchName>,
 ) -> Result<Result<Target, String>, Failure> {
-    let Some(repository) = directory::repository(&case.intake.engine, &case.ctx, &repo).await?
-    else {
-        return Ok(Err(format!(
-            "`{repo}` is not connected to this tenant. An admin can connect it."
-        )));
+    let Some(repository) = directory::repository(&case.intake.engine, &case.ctx, &repo).await? else {
+        return Ok(Err(format!("`{repo}` is not connected to this tenant. An admin can connect it.")));
     };
     let Some(before) = ticket.target() else {
         return Ok(Err("The ticket has no target.".to_owned()));
     };
     let base = branch.unwrap_or(repository.base);
-    Ok(Ok(Target {
-        repo,
-        base,
-        branch: before.branch.clone(),
-        commit: None,
-        snapshot: None,
-    }))
+    Ok(Ok(Target { repo, base, branch: before.branch.clone(), commit: None, snapshot: None }))
 }
 
 async fn status(case: &Case<'_>, ticket: &Ticket) -> Result<String, Failure> {
@@ -275,11 +207,7 @@ async fn status(case: &Case<'_>, ticket: &Ticket) -> Result<String, Failure> {
 
 async fn budget(case: &Case<'_>, ticket: &Ticket) -> Result<String, Failure> {
     let month = spend::this_month(&case.intake.engine, &case.ctx).await?;
-    let at_least = if ticket.budget.incomplete {
-        "at least "
-    } else {
-        ""
-    };
+    let at_least = if ticket.budget.incomplete { "at least " } else { "" };
     Ok(format!(
         "This ticket has spent {at_least}{} of {}; the tenant {month} this month.",
         ticket.budget.spent, ticket.budget.limit
@@ -290,10 +218,8 @@ async fn budget(case: &Case<'_>, ticket: &Ticket) -> Result<String, Failure> {
 async fn settings(case: &Case<'_>, ticket: Option<&Ticket>) -> Result<String, Failure> {
     let engine = &case.intake.engine;
     let standard = serde_json::to_value(domain::policy::Policy::standard()).unwrap_or_default();
-    let tenant = serde_json::to_value(directory::policy_of(engine, &case.ctx, None).await?)
-        .unwrap_or_default();
-    let force = serde_json::to_value(directory::policy_of(engine, &case.ctx, ticket).await?)
-        .unwrap_or_default();
+    let tenant = serde_json::to_value(directory::policy_of(engine, &case.ctx, None).await?).unwrap_or_default();
+    let force = serde_json::to_value(directory::policy_of(engine, &case.ctx, ticket).await?).unwrap_or_default();
     let mut text = String::from("| setting | value | from |\n|---|---|---|\n");
     for (name, value) in force.as_object().into_iter().flatten() {
         let from = if tenant.get(name) != Some(value) {
@@ -304,9 +230,7 @@ async fn settings(case: &Case<'_>, ticket: Option<&Ticket>) -> Result<String, Fa
             "default"
         };
         let shown = match (name.as_str(), value.as_i64()) {
-            ("budget_usd" | "monthly_budget_usd", Some(micros)) => {
-                domain::money::Usd::from_micros(micros).to_string()
-            }
+            ("budget_usd" | "monthly_budget_usd", Some(micros)) => domain::money::Usd::from_micros(micros).to_string(),
             _ => value.to_string(),
         };
         text.push_str(&format!("| `{name}` | {shown} | {from} |\n"));
@@ -315,11 +239,6 @@ async fn settings(case: &Case<'_>, ticket: Option<&Ticket>) -> Result<String, Fa
 }
 
 /// Finds the latest workflow of a key for the command line.
-pub(crate) async fn ticket_of(
-    case: &Case<'_>,
-    key: &TrackerKey,
-) -> Result<Option<Ticket>, Failure> {
-    Ok(latest(&case.intake.engine, &case.ctx, key)
-        .await?
-        .map(|row| row.ticket))
+pub(crate) async fn ticket_of(case: &Case<'_>, key: &TrackerKey) -> Result<Option<Ticket>, Failure> {
+    Ok(latest(&case.intake.engine, &case.ctx, key).await?.map(|row| row.ticket))
 }

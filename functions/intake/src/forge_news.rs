@@ -26,27 +26,15 @@ async fn ticket(case: &Case<'_>, repo: &RepoName, number: u64) -> Result<Option<
 }
 
 fn news(what: News) -> Input {
-    Input {
-        by: Principal::System,
-        what: Happening::News(what),
-    }
+    Input { by: Principal::System, what: Happening::News(what) }
 }
 
 /// A pull request was merged or closed by whoever may do that.
-pub(crate) async fn closed(
-    case: &Case<'_>,
-    repo: &RepoName,
-    number: u64,
-    merged: bool,
-) -> Result<Answer, Failure> {
+pub(crate) async fn closed(case: &Case<'_>, repo: &RepoName, number: u64, merged: bool) -> Result<Answer, Failure> {
     let Some(ticket) = ticket(case, repo, number).await? else {
         return ignored(case, "a pull request that is not ours").await;
     };
-    let input = news(if merged {
-        News::Merged
-    } else {
-        News::PullRequestClosed
-    });
+    let input = news(if merged { News::Merged } else { News::PullRequestClosed });
     give(case, (&ticket.id, &ticket.key), &input, None).await
 }
 
@@ -64,20 +52,13 @@ pub(crate) async fn thread(
     if ticket(case, repo, number).await?.is_none() {
         return ignored(case, "a pull request that is not ours").await;
     }
-    if case
-        .member
-        .as_ref()
-        .is_none_or(|member| member.role < Role::Writer)
-    {
+    if case.member.as_ref().is_none_or(|member| member.role < Role::Writer) {
         return ignored(case, "a remark by nobody who may ask for changes").await;
     }
     let under = threads_of(repo, number, review.unwrap_or("none"));
     let key = Key::of(&case.ctx, &under, format!("THREAD#{}", thread.id));
     let mut writes = rows(case, None, "kept for its review");
-    writes.push(Write::Put {
-        item: Item::new(key, json!(thread)),
-        when: Vec::new(),
-    });
+    writes.push(Write::Put { item: Item::new(key, json!(thread)), when: Vec::new() });
     match case.intake.engine.table.transact(writes).await {
         Ok(()) => Ok(Answer::ignored("kept for its review")),
         Err(TableError::Condition { .. }) => Ok(Answer::Duplicate),
@@ -97,40 +78,18 @@ pub(crate) async fn review(
     let Some(ticket) = ticket(case, repo, number).await? else {
         return ignored(case, "a pull request that is not ours").await;
     };
-    let Some(member) = case
-        .member
-        .as_ref()
-        .filter(|member| member.role >= Role::Writer)
-    else {
+    let Some(member) = case.member.as_ref().filter(|member| member.role >= Role::Writer) else {
         return ignored(case, "a review by nobody who may ask for changes").await;
     };
     if !asks_for_changes {
         return ignored(case, "a review that asks for no changes").await;
     }
     let partition = Key::partition_of(&case.ctx, &threads_of(repo, number, id));
-    let page = engine
-        .table
-        .query(Index::Primary, &partition, "THREAD#", 200, None)
-        .await?;
-    let threads = page
-        .items
-        .into_iter()
-        .filter_map(|item| serde_json::from_value(item.body).ok())
-        .collect();
-    let batch = Batch {
-        id: id.to_owned(),
-        by: member.name.clone(),
-        body,
-        threads,
-    };
+    let page = engine.table.query(Index::Primary, &partition, "THREAD#", 200, None).await?;
+    let threads = page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect();
+    let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
     let batch: ContentHash = artifact::store(engine, &case.ctx, &batch).await?;
-    give(
-        case,
-        (&ticket.id, &ticket.key),
-        &news(News::ReviewSubmitted { batch }),
-        None,
-    )
-    .await
+    give(case, (&ticket.id, &ticket.key), &news(News::ReviewSubmitted { batch }), None).await
 }
 
 /// Failed checks of the commit that the pull request shows.
@@ -148,28 +107,13 @@ pub(crate) async fn checks(
         let Some(ticket) = ticket(case, repo, *number).await? else {
             continue;
         };
-        if ticket
-            .pull_request
-            .as_ref()
-            .is_none_or(|pull| pull.head != *head)
-        {
+        if ticket.pull_request.as_ref().is_none_or(|pull| pull.head != *head) {
             continue;
         }
         let body = format!("Checks of {} failed.", head.short());
-        let batch = Batch {
-            id: head.to_string(),
-            by: "checks".to_owned(),
-            body,
-            threads: Vec::new(),
-        };
+        let batch = Batch { id: head.to_string(), by: "checks".to_owned(), body, threads: Vec::new() };
         let batch = artifact::store(&case.intake.engine, &case.ctx, &batch).await?;
-        return give(
-            case,
-            (&ticket.id, &ticket.key),
-            &news(News::ChecksFailed { batch }),
-            None,
-        )
-        .await;
+        return give(case, (&ticket.id, &ticket.key), &news(News::ChecksFailed { batch }), None).await;
     }
     ignored(case, "checks of a commit we do not show").await
 }
@@ -180,27 +124,10 @@ pub(crate) async fn uninstalled(case: &Case<'_>, installation: u64) -> Result<An
     let before = directory::installation(engine, installation).await?;
     let generation = before.map_or(1, |connection| connection.generation + 1);
     let tenant = case.ctx.tenant().clone();
-    directory::store_installation(
-        engine,
-        installation,
-        &Connection {
-            tenant,
-            generation,
-            revoked: true,
-        },
-    )
-    .await?;
+    directory::store_installation(engine, installation, &Connection { tenant, generation, revoked: true }).await?;
     for ticket in list(engine, &case.ctx).await? {
         if ticket.via == Via::Github && !ticket.state.is_end() {
-            commit::apply(
-                engine,
-                &case.ctx,
-                &ticket.id,
-                &news(News::Uninstalled),
-                commit::Hold::None,
-                &[],
-            )
-            .await?;
+            commit::apply(engine, &case.ctx, &ticket.id, &news(News::Uninstalled), commit::Hold::None, &[]).await?;
         }
     }
     ignored(case, "the installation was removed").await

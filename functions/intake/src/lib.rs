@@ -101,65 +101,35 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
         .engine
         .sealer
         .open::<DeliveryMessage>(INTAKE, message)
-        .map_err(|error| {
-            Failure::new(
-                Fault::Auth,
-                format!("a delivery was not sealed by us: {error}"),
-            )
-        })?;
+        .map_err(|error| Failure::new(Fault::Auth, format!("a delivery was not sealed by us: {error}")))?;
     let delivery = opened.body;
     let body = webhooks::unpack(&delivery.body)?;
     match &delivery.source {
         Source::Github => github(intake, &delivery, &body).await,
-        Source::Jira {
-            endpoint,
-            generation,
-        } => {
-            let Some(ctx) =
-                directory::tenant_of_endpoint(&intake.engine, endpoint, *generation).await?
-            else {
-                return Ok(Answer::ignored(
-                    "the endpoint is unknown, or its secret was replaced",
-                ));
+        Source::Jira { endpoint, generation } => {
+            let Some(ctx) = directory::tenant_of_endpoint(&intake.engine, endpoint, *generation).await? else {
+                return Ok(Answer::ignored("the endpoint is unknown, or its secret was replaced"));
             };
             let inbound = match tracker::jira::parse(&body, &intake.handle) {
                 Ok(inbound) => inbound,
                 Err(error) => return unreadable(&error),
             };
             let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Jira).await?;
-            let case = Case {
-                intake,
-                ctx,
-                member,
-                source: format!("jira:{endpoint}"),
-                body: &body,
-            };
+            let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), body: &body };
             route(&case, inbound).await
         }
         Source::Cli { member } => {
             let Some(ctx) = opened.tenant else {
-                return Ok(Answer::ignored(
-                    "a request of the command line without a tenant",
-                ));
+                return Ok(Answer::ignored("a request of the command line without a tenant"));
             };
             let member = directory::member(&intake.engine, &ctx, member, Via::Cli).await?;
-            let case = Case {
-                intake,
-                ctx,
-                member,
-                source: "cli".to_owned(),
-                body: &body,
-            };
+            let case = Case { intake, ctx, member, source: "cli".to_owned(), body: &body };
             cli::accept(&case).await
         }
     }
 }
 
-async fn github(
-    intake: &Intake,
-    delivery: &DeliveryMessage,
-    body: &[u8],
-) -> Result<Answer, Failure> {
+async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Result<Answer, Failure> {
     let inbound = match forge::github::parse(&delivery.event, body, &intake.handle) {
         Ok(inbound) => inbound,
         Err(error) => return unreadable(&error),
@@ -168,18 +138,10 @@ async fn github(
         return Ok(Answer::ignored("the delivery names no installation"));
     };
     let Some(ctx) = directory::tenant_of_installation(&intake.engine, installation).await? else {
-        return Ok(Answer::ignored(
-            "the installation is not connected to any tenant",
-        ));
+        return Ok(Answer::ignored("the installation is not connected to any tenant"));
     };
     let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Github).await?;
-    let case = Case {
-        intake,
-        ctx,
-        member,
-        source: "github".to_owned(),
-        body,
-    };
+    let case = Case { intake, ctx, member, source: "github".to_owned(), body };
     if inbound.news == InboundNews::Uninstalled {
         return forge_news::uninstalled(&case, installation).await;
     }
@@ -192,16 +154,9 @@ fn unreadable(error: &InboundError) -> Result<Answer, Failure> {
 }
 
 /// The member behind a provider's user; bots, apps, portal customers and strangers are nobody.
-async fn known(
-    intake: &Intake,
-    ctx: &TenantCtx,
-    actor: Option<&Actor>,
-    via: Via,
-) -> Result<Option<Member>, Failure> {
+async fn known(intake: &Intake, ctx: &TenantCtx, actor: Option<&Actor>, via: Via) -> Result<Option<Member>, Failure> {
     match actor.filter(|actor| actor.is_person) {
-        Some(actor) => {
-            directory::member_of(&intake.engine, ctx, actor.provider, &actor.id, via).await
-        }
+        Some(actor) => directory::member_of(&intake.engine, ctx, actor.provider, &actor.id, via).await,
         None => Ok(None),
     }
 }
@@ -210,70 +165,25 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
     match inbound.news {
         InboundNews::Ignored(why) => record::ignored(case, why).await,
         InboundNews::Installed => record::ignored(case, "the installation is connected").await,
-        InboundNews::Uninstalled => {
-            record::ignored(case, "not an installation's own delivery").await
+        InboundNews::Uninstalled => record::ignored(case, "not an installation's own delivery").await,
+        InboundNews::Labels { key, text, repo, added, removed } => {
+            start::labels(case, start::Place { key, text, repo, base: None }, &added, &removed).await
         }
-        InboundNews::Labels {
-            key,
-            text,
-            repo,
-            added,
-            removed,
-        } => {
-            start::labels(
-                case,
-                start::Place {
-                    key,
-                    text,
-                    repo,
-                    base: None,
-                },
-                &added,
-                &removed,
-            )
-            .await
-        }
-        InboundNews::Comment {
-            place,
-            text,
-            repo,
-            id,
-            body,
-            markup,
-        } => {
-            let said = command::Said {
-                place,
-                text,
-                repo,
-                id,
-                body,
-                markup,
-            };
+        InboundNews::Comment { place, text, repo, id, body, markup } => {
+            let said = command::Said { place, text, repo, id, body, markup };
             command::comment(case, said).await
         }
-        InboundNews::PullRequestClosed {
-            repo,
-            number,
-            merged,
-        } => forge_news::closed(case, &repo, number, merged).await,
-        InboundNews::Review {
-            repo,
-            number,
-            id,
-            asks_for_changes,
-            body,
-        } => forge_news::review(case, (&repo, number), &id, asks_for_changes, body).await,
-        InboundNews::ReviewComment {
-            repo,
-            number,
-            review,
-            thread,
-        } => forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await,
-        InboundNews::Checks {
-            repo,
-            head,
-            numbers,
-            failed,
-        } => forge_news::checks(case, &repo, &head, &numbers, failed).await,
+        InboundNews::PullRequestClosed { repo, number, merged } => {
+            forge_news::closed(case, &repo, number, merged).await
+        }
+        InboundNews::Review { repo, number, id, asks_for_changes, body } => {
+            forge_news::review(case, (&repo, number), &id, asks_for_changes, body).await
+        }
+        InboundNews::ReviewComment { repo, number, review, thread } => {
+            forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await
+        }
+        InboundNews::Checks { repo, head, numbers, failed } => {
+            forge_news::checks(case, &repo, &head, &numbers, failed).await
+        }
     }
 }

@@ -16,13 +16,7 @@ use crate::{Answer, Case};
 /// The ledger rows of a delivery; `command` names the comment a command was said in.
 pub(crate) fn rows(case: &Case<'_>, command: Option<(&str, &str)>, outcome: &str) -> Vec<Write> {
     let now = case.intake.engine.clock.now();
-    let mut rows = vec![ledger::body(
-        &case.ctx,
-        &case.source,
-        case.body,
-        outcome,
-        now,
-    )];
+    let mut rows = vec![ledger::body(&case.ctx, &case.source, case.body, outcome, now)];
     if let Some((place, comment)) = command {
         rows.push(ledger::command(&case.ctx, place, comment, outcome, now));
     }
@@ -31,13 +25,7 @@ pub(crate) fn rows(case: &Case<'_>, command: Option<(&str, &str)>, outcome: &str
 
 /// Remembers a delivery that leads to nothing.
 pub(crate) async fn ignored(case: &Case<'_>, why: &str) -> Result<Answer, Failure> {
-    match case
-        .intake
-        .engine
-        .table
-        .transact(rows(case, None, why))
-        .await
-    {
+    match case.intake.engine.table.transact(rows(case, None, why)).await {
         Ok(()) => Ok(Answer::ignored(why)),
         Err(TableError::Condition { .. }) => Ok(Answer::Duplicate),
         Err(error) => Err(error.into()),
@@ -54,24 +42,11 @@ pub(crate) async fn tell(
 ) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     let to = format!("{}-{}", command.0, command.1);
-    let message = NotifyMessage::Reply {
-        key: key.clone(),
-        to,
-        text: text.clone(),
-    };
+    let message = NotifyMessage::Reply { key: key.clone(), to, text: text.clone() };
     let pending = reply(engine, &case.ctx, &message)?;
     let partition = TicketPartition::none();
-    let mut writes = rows(
-        case,
-        Some(command),
-        if refused { "refused" } else { "answered" },
-    );
-    writes.push(outbox::row(
-        &case.ctx,
-        &partition,
-        &pending,
-        engine.clock.now(),
-    ));
+    let mut writes = rows(case, Some(command), if refused { "refused" } else { "answered" });
+    writes.push(outbox::row(&case.ctx, &partition, &pending, engine.clock.now()));
     match engine.table.transact(writes).await {
         Ok(()) => {
             outbox::relay(engine, &case.ctx, &partition, &pending).await;
@@ -91,16 +66,11 @@ pub(crate) async fn give(
 ) -> Result<Answer, Failure> {
     let rows = rows(case, command, "acted");
     match apply(&case.intake.engine, &case.ctx, id, input, Hold::None, &rows).await? {
-        Applied::Committed(ticket) => Ok(Answer::Moved {
-            ticket: ticket.id.clone(),
-            state: ticket.state.name(),
-        }),
+        Applied::Committed(ticket) => Ok(Answer::Moved { ticket: ticket.id.clone(), state: ticket.state.name() }),
         Applied::Duplicate => Ok(Answer::Duplicate),
         Applied::Missing | Applied::Fenced => ignored(case, "there is no such ticket").await,
         Applied::Refused(refusal) => match command {
-            Some(command) if refusal.why != Why::Outdated => {
-                tell(case, key, command, refusal.message, true).await
-            }
+            Some(command) if refusal.why != Why::Outdated => tell(case, key, command, refusal.message, true).await,
             _ => ignored(case, &refusal.message).await,
         },
     }

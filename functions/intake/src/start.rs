@@ -32,8 +32,7 @@ pub(crate) async fn labels(
     removed: &[String],
 ) -> Result<Answer, Failure> {
     let ours = |label: &String| {
-        label.eq_ignore_ascii_case(&case.intake.label)
-            || label.eq_ignore_ascii_case(&case.intake.handle)
+        label.eq_ignore_ascii_case(&case.intake.label) || label.eq_ignore_ascii_case(&case.intake.handle)
     };
     let Some(member) = case.member.clone() else {
         return ignored(case, "the change is by nobody we know").await;
@@ -42,10 +41,7 @@ pub(crate) async fn labels(
         let Some(row) = latest(&case.intake.engine, &case.ctx, &place.key).await? else {
             return ignored(case, "no work was under way").await;
         };
-        let input = Input {
-            by: Principal::Member(member),
-            what: Happening::Request(Request::Untrigger),
-        };
+        let input = Input { by: Principal::Member(member), what: Happening::Request(Request::Untrigger) };
         return give(case, (&row.ticket.id, &place.key), &input, None).await;
     }
     if !added.iter().any(ours) {
@@ -65,10 +61,7 @@ pub(crate) async fn trigger(
     if let Some(row) = latest(engine, &case.ctx, &place.key).await?
         && !row.ticket.state.is_end()
     {
-        let input = Input {
-            by: Principal::Member(member.clone()),
-            what: Happening::Request(Request::Trigger),
-        };
+        let input = Input { by: Principal::Member(member.clone()), what: Happening::Request(Request::Trigger) };
         return give(case, (&row.ticket.id, &place.key), &input, command).await;
     }
     start(case, place, member, command).await
@@ -100,8 +93,7 @@ async fn start(
         let refusal = domain::refusal::Refusal::role("analyze", member.role, Role::Writer);
         return refuse(case, &place.key, command, refusal.message).await;
     }
-    let long = place.text.title.chars().count() > TicketText::MAX_TITLE
-        || place.text.body.len() > TicketText::MAX_BODY;
+    let long = place.text.title.chars().count() > TicketText::MAX_TITLE || place.text.body.len() > TicketText::MAX_BODY;
     if long || place.text.title.trim().is_empty() {
         let text = "The title must have 1 to 256 characters and the description at most 32 KiB. Shorten the ticket and set the label again.";
         return refuse(case, &place.key, command, text.to_owned()).await;
@@ -110,10 +102,7 @@ async fn start(
     let repository = match choose(case, &place).await? {
         Ok(repository) if policy.allows(&repository.name) => repository,
         Ok(repository) => {
-            let text = format!(
-                "`{}` is not among the repositories this tenant allows.",
-                repository.name
-            );
+            let text = format!("`{}` is not among the repositories this tenant allows.", repository.name);
             return refuse(case, &place.key, command, text).await;
         }
         Err(text) => return refuse(case, &place.key, command, text).await,
@@ -122,13 +111,7 @@ async fn start(
         .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
     let seen = guard(engine, &case.ctx, &place.key).await?;
     let Ok(branch) = branch_of(&place, seen.is_some(), &id) else {
-        return refuse(
-            case,
-            &place.key,
-            command,
-            "No branch name can be made of this ticket.".to_owned(),
-        )
-        .await;
+        return refuse(case, &place.key, command, "No branch name can be made of this ticket.".to_owned()).await;
     };
     let now = engine.clock.now();
     let ticket = Ticket::new(NewTicket {
@@ -152,21 +135,13 @@ async fn start(
     let mut extra = rows(case, command, "started");
     extra.push(guard_write(&case.ctx, &place.key, &id, seen.as_ref(), now));
     match create(engine, &case.ctx, ticket, &policy, extra).await? {
-        Applied::Committed(ticket) => Ok(Answer::Started {
-            ticket: ticket.id.clone(),
-        }),
-        Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => {
-            Ok(Answer::Duplicate)
-        }
+        Applied::Committed(ticket) => Ok(Answer::Started { ticket: ticket.id.clone() }),
+        Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Ok(Answer::Duplicate),
     }
 }
 
 /// A key's first workflow has the plain branch; a later one must not meet what the first left behind.
-fn branch_of(
-    place: &Place,
-    again: bool,
-    id: &TicketId,
-) -> Result<BranchName, domain::name::NameError> {
+fn branch_of(place: &Place, again: bool, id: &TicketId) -> Result<BranchName, domain::name::NameError> {
     let branch = BranchName::for_ticket(&place.key, &place.text.title)?;
     if !again {
         return Ok(branch);
@@ -180,35 +155,20 @@ async fn choose(case: &Case<'_>, place: &Place) -> Result<Result<Repository, Str
     let engine = &case.intake.engine;
     if let Some(name) = &place.repo {
         let found = directory::repository(engine, &case.ctx, name).await?;
-        return Ok(found.ok_or_else(|| {
-            format!("`{name}` is not connected to this tenant. An admin can connect it.")
-        }));
+        return Ok(found.ok_or_else(|| format!("`{name}` is not connected to this tenant. An admin can connect it.")));
     }
     let all = directory::repositories(engine, &case.ctx).await?;
     let project = place.key.as_str().split('-').next().unwrap_or("");
-    let mapped: Vec<&Repository> = all
-        .iter()
-        .filter(|r| r.projects.iter().any(|p| p.eq_ignore_ascii_case(project)))
-        .collect();
-    let names = |list: &[&Repository]| {
-        list.iter()
-            .map(|r| format!("`{}`", r.name))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let mapped: Vec<&Repository> =
+        all.iter().filter(|r| r.projects.iter().any(|p| p.eq_ignore_ascii_case(project))).collect();
+    let names = |list: &[&Repository]| list.iter().map(|r| format!("`{}`", r.name)).collect::<Vec<_>>().join(", ");
     let every: Vec<&Repository> = all.iter().collect();
     Ok(match (mapped.as_slice(), every.as_slice()) {
         ([one], _) | ([], [one]) => Ok((*one).clone()),
-        ([], []) => {
-            Err("No repository is connected to this tenant. An admin can connect one.".to_owned())
+        ([], []) => Err("No repository is connected to this tenant. An admin can connect one.".to_owned()),
+        ([], several) => {
+            Err(format!("No repository is mapped to project {project}. Connected are {}.", names(several)))
         }
-        ([], several) => Err(format!(
-            "No repository is mapped to project {project}. Connected are {}.",
-            names(several)
-        )),
-        (several, _) => Err(format!(
-            "Several repositories are mapped to project {project}: {}.",
-            names(several)
-        )),
+        (several, _) => Err(format!("Several repositories are mapped to project {project}: {}.", names(several))),
     })
 }

@@ -25,10 +25,7 @@ pub async fn handle(receiver: &Receiver, request: &Request) -> Response {
         scheme: Scheme::WebSub,
         secret: "endpoint-master",
         derive: &|master| endpoint_secret(master, &endpoint, generation),
-        source: Source::Jira {
-            endpoint: endpoint.clone(),
-            generation,
-        },
+        source: Source::Jira { endpoint: endpoint.clone(), generation },
         group: endpoint.to_string(),
         event_header: "x-atlassian-webhook-flow",
         delivery_header: "x-atlassian-webhook-identifier",
@@ -48,10 +45,9 @@ fn fresh(body: &[u8], now: Timestamp) -> Result<(), String> {
     struct Stamped {
         timestamp: i64,
     }
-    let stamped: Stamped = serde_json::from_slice(body)
-        .map_err(|_| "The body has no numeric `timestamp`.".to_owned())?;
-    let made = Timestamp::from_millisecond(stamped.timestamp)
-        .map_err(|_| "`timestamp` is out of range.".to_owned())?;
+    let stamped: Stamped =
+        serde_json::from_slice(body).map_err(|_| "The body has no numeric `timestamp`.".to_owned())?;
+    let made = Timestamp::from_millisecond(stamped.timestamp).map_err(|_| "`timestamp` is out of range.".to_owned())?;
     let age = now.duration_since(made);
     if age > OLDEST || age < -NEWEST {
         return Err("The delivery was made too long ago, or in the future.".to_owned());

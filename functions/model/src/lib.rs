@@ -47,49 +47,26 @@ pub async fn handle(function: &Model, message: &str) -> Disposition {
     }
 }
 
-async fn answer(
-    function: &Model,
-    ctx: &TenantCtx,
-    message: &ModelMessage,
-) -> Result<Disposition, Failure> {
+async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Result<Disposition, Failure> {
     let engine = &function.engine;
     let (request, attempt) = (message.request.clone(), message.attempt);
     let still = move |ticket: &Ticket| {
-        ticket
-            .pending
-            .as_ref()
-            .is_some_and(|call| call.request == request && call.attempt == attempt)
+        ticket.pending.as_ref().is_some_and(|call| call.request == request && call.attempt == attempt)
     };
     let lease = match take(engine, ctx, &message.ticket, &still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
         Taken::Elsewhere { rest } => {
-            return Ok(Disposition::Retry {
-                after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 270),
-            });
+            return Ok(Disposition::Retry { after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 270) });
         }
     };
     let outcome = match outcome(function, ctx, message, &lease).await {
         Ok(outcome) => outcome,
         Err(failure) => Outcome::Failed { failure },
     };
-    let input = Input {
-        by: Principal::System,
-        what: Happening::Outcome(outcome),
-    };
-    match apply(
-        engine,
-        ctx,
-        &message.ticket,
-        &input,
-        Hold::Release(&lease),
-        &[],
-    )
-    .await?
-    {
-        Applied::Committed(_) | Applied::Refused(_) | Applied::Duplicate | Applied::Missing => {
-            Ok(Disposition::Ack)
-        }
+    let input = Input { by: Principal::System, what: Happening::Outcome(outcome) };
+    match apply(engine, ctx, &message.ticket, &input, Hold::Release(&lease), &[]).await? {
+        Applied::Committed(_) | Applied::Refused(_) | Applied::Duplicate | Applied::Missing => Ok(Disposition::Ack),
         Applied::Fenced => {
             release(engine, ctx, &lease).await?;
             Ok(RETRY_SOON)
@@ -98,12 +75,7 @@ async fn answer(
 }
 
 /// Finds the stored answer or makes the call; either way it is stored before it is used.
-async fn outcome(
-    function: &Model,
-    ctx: &TenantCtx,
-    message: &ModelMessage,
-    lease: &Lease,
-) -> Result<Outcome, Failure> {
+async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, lease: &Lease) -> Result<Outcome, Failure> {
     let engine = &function.engine;
     let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
     let record = match call::find(engine, ctx, ticket, key.0, key.1).await? {
@@ -117,15 +89,7 @@ async fn outcome(
             if let Some(id) = &answer.request_id {
                 tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, "a model answered");
             }
-            call::store(
-                engine,
-                ctx,
-                ticket,
-                key,
-                &answer,
-                (lease.ticket.state.stage(), latency),
-            )
-            .await?
+            call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
         }
     };
     spend::settle(engine, ctx, ticket, key, record.cost).await?;

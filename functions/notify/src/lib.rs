@@ -52,11 +52,7 @@ struct Known {
 
 /// Handles one message of the queue.
 pub async fn handle(function: &Notify, message: &str) -> Disposition {
-    let Ok(opened) = function
-        .engine
-        .sealer
-        .open::<NotifyMessage>(NOTIFY, message)
-    else {
+    let Ok(opened) = function.engine.sealer.open::<NotifyMessage>(NOTIFY, message) else {
         tracing::warn!("a message without a valid seal was dropped");
         return Disposition::Ack;
     };
@@ -79,29 +75,18 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
 }
 
 /// Says everything a message asks for; false when another writer is at one of the comments.
-async fn tell(
-    function: &Notify,
-    ctx: &TenantCtx,
-    message: &NotifyMessage,
-) -> Result<bool, Failure> {
+async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Result<bool, Failure> {
     let (key, says) = match message {
-        NotifyMessage::Reply { key, to, text } => (
-            key.clone(),
-            vec![Say {
-                kind: format!("reply-{to}"),
-                text: text.clone(),
-            }],
-        ),
+        NotifyMessage::Reply { key, to, text } => {
+            (key.clone(), vec![Say { kind: format!("reply-{to}"), text: text.clone() }])
+        }
         NotifyMessage::Notice { ticket, notice } => {
             let Some(row) = engine::ticket::load(&function.engine, ctx, ticket).await? else {
                 return Ok(true);
             };
             let says = render::render(function, ctx, &row.ticket, notice).await?;
             let id = row.ticket.id.clone();
-            let named = says.into_iter().map(|say| Say {
-                kind: format!("{id}-{}", say.kind),
-                ..say
-            });
+            let named = says.into_iter().map(|say| Say { kind: format!("{id}-{}", say.kind), ..say });
             (row.ticket.key.clone(), named.collect())
         }
     };
@@ -113,27 +98,18 @@ async fn tell(
 }
 
 /// Brings one comment up to date: intent first, then the write, then what came of it.
-async fn post(
-    function: &Notify,
-    ctx: &TenantCtx,
-    key: &TrackerKey,
-    say: &Say,
-) -> Result<bool, Failure> {
+async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -> Result<bool, Failure> {
     let table = &function.engine.table;
     let place = Key::of(ctx, &format!("SAID#{key}"), say.kind.clone());
     let before = table.get(&place).await?;
-    let known: Known = before
-        .as_ref()
-        .and_then(|item| serde_json::from_value(item.body.clone()).ok())
-        .unwrap_or_default();
+    let known: Known =
+        before.as_ref().and_then(|item| serde_json::from_value(item.body.clone()).ok()).unwrap_or_default();
     let shows = ContentHash::of(say.text.as_bytes());
     if known.shows.as_ref() == Some(&shows) {
         return Ok(true);
     }
     let now = function.engine.clock.now();
-    let mut item = before
-        .clone()
-        .unwrap_or_else(|| Item::new(place, json!(known)));
+    let mut item = before.clone().unwrap_or_else(|| Item::new(place, json!(known)));
     let mut when = vec![Condition::NotBefore(now)];
     match &before {
         Some(seen) => when.push(Condition::VersionIs(seen.version)),
@@ -142,13 +118,7 @@ async fn post(
     item.version += 1;
     item.fence += 1;
     item.lease_until = Some(now + LEASE);
-    match table
-        .transact(vec![Write::Put {
-            item: item.clone(),
-            when,
-        }])
-        .await
-    {
+    match table.transact(vec![Write::Put { item: item.clone(), when }]).await {
         Ok(()) => {}
         Err(TableError::Condition { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
@@ -157,10 +127,7 @@ async fn post(
     let when = vec![Condition::FenceIs(item.fence)];
     item.version += 1;
     item.lease_until = None;
-    item.body = json!(Known {
-        id: Some(posted.id),
-        shows: Some(shows)
-    });
+    item.body = json!(Known { id: Some(posted.id), shows: Some(shows) });
     match table.transact(vec![Write::Put { item, when }]).await {
         Ok(()) => Ok(true),
         Err(TableError::Condition { .. }) => Ok(false),
@@ -193,9 +160,6 @@ async fn write(
     }
     match tracker.update(ctx, key, &first.id, &text).await? {
         Some(posted) => Ok(posted),
-        None => Err(Failure::new(
-            Fault::Transient,
-            "a comment was deleted while it was edited",
-        )),
+        None => Err(Failure::new(Fault::Transient, "a comment was deleted while it was edited")),
     }
 }

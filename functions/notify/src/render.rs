@@ -30,10 +30,7 @@ pub(crate) async fn render(
         Notice::Status => one("status".to_owned(), status(ticket, handle)),
         Notice::Questions { questions } => {
             let asked: Questions = load(engine, ctx, &questions.hash).await?;
-            one(
-                format!("questions-{}", questions.version),
-                questions_text(&asked, handle),
-            )
+            one(format!("questions-{}", questions.version), questions_text(&asked, handle))
         }
         Notice::Refinement { refinement } => {
             let refined: Refinement = load(engine, ctx, &refinement.hash).await?;
@@ -44,36 +41,21 @@ pub(crate) async fn render(
         }
         Notice::Plan { plan } => {
             let mut says = Vec::new();
-            for version in ticket
-                .plans
-                .iter()
-                .filter(|p| p.version + 1 >= plan.version && p.version <= plan.version)
-            {
+            for version in ticket.plans.iter().filter(|p| p.version + 1 >= plan.version && p.version <= plan.version) {
                 let body: Plan = load(engine, ctx, &version.hash).await?;
-                let newest = ticket
-                    .plan()
-                    .is_some_and(|latest| latest.hash == version.hash);
+                let newest = ticket.plan().is_some_and(|latest| latest.hash == version.hash);
                 let text = plan_text(&body, &version.changed, newest, handle);
-                says.push(Say {
-                    kind: format!("plan-{}", version.version),
-                    text,
-                });
+                says.push(Say { kind: format!("plan-{}", version.version), text });
             }
             says
         }
         Notice::Diff { change_set } => {
             let changes: ChangeSet = load(engine, ctx, &change_set.hash).await?;
             let diff = match ticket.target().and_then(|target| target.snapshot.as_ref()) {
-                Some(snapshot) => workspace::diff(
-                    function.workspace.open(ctx, snapshot).await?.as_ref(),
-                    &changes,
-                ),
+                Some(snapshot) => workspace::diff(function.workspace.open(ctx, snapshot).await?.as_ref(), &changes),
                 None => String::new(),
             };
-            one(
-                format!("diff-{}", change_set.hash.short()),
-                diff_text(ticket, &changes, &diff, handle),
-            )
+            one(format!("diff-{}", change_set.hash.short()), diff_text(ticket, &changes, &diff, handle))
         }
         Notice::Published => one(format!("published-{}", ticket.version), published(ticket)),
         Notice::Failed => one(format!("failed-{}", ticket.run), failed(ticket, handle)),
@@ -85,19 +67,14 @@ const PHASES: [(&str, &[Stage]); 5] = [
     ("Read the repository", &[Stage::Snapshot, Stage::Analyze]),
     ("Refine the ticket", &[Stage::Refine]),
     ("Plan", &[Stage::Plan]),
-    (
-        "Implement and review",
-        &[Stage::Implement, Stage::Review, Stage::Revise],
-    ),
+    ("Implement and review", &[Stage::Implement, Stage::Review, Stage::Revise]),
     ("Open the pull request", &[Stage::Publish]),
 ];
 
 /// How many phases are behind a ticket.
 fn done(state: &State) -> usize {
     match state {
-        State::Snapshotting {
-            then: Stage::Implement,
-        } => 3,
+        State::Snapshotting { then: Stage::Implement } => 3,
         State::Snapshotting { then: Stage::Plan } => 2,
         State::Snapshotting { .. } | State::Analyzing => 0,
         State::AwaitingAnswers | State::Refining | State::AwaitingRefinementApproval => 1,
@@ -121,21 +98,10 @@ fn status(ticket: &Ticket, handle: &str) -> String {
     for (at, (phase, _)) in PHASES.iter().enumerate() {
         let _ = writeln!(text, "- [{}] {phase}", if at < behind { 'x' } else { ' ' });
     }
-    let at_least = if ticket.budget.incomplete {
-        "at least "
-    } else {
-        ""
-    };
-    let minutes = ticket
-        .updated_at
-        .duration_since(ticket.created_at)
-        .as_secs()
-        / 60;
-    let _ = writeln!(
-        text,
-        "\nCost so far: {at_least}{} of {} · {minutes} min",
-        ticket.budget.spent, ticket.budget.limit
-    );
+    let at_least = if ticket.budget.incomplete { "at least " } else { "" };
+    let minutes = ticket.updated_at.duration_since(ticket.created_at).as_secs() / 60;
+    let _ =
+        writeln!(text, "\nCost so far: {at_least}{} of {} · {minutes} min", ticket.budget.spent, ticket.budget.limit);
     if let Some(pull) = &ticket.pull_request {
         let _ = writeln!(text, "Pull request: #{} {}", pull.number, pull.url);
     }
@@ -143,12 +109,7 @@ fn status(ticket: &Ticket, handle: &str) -> String {
         let _ = writeln!(
             text,
             "Approved so far by {}.",
-            ticket
-                .decisions
-                .iter()
-                .map(|d| d.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            ticket.decisions.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ")
         );
     }
     let _ = write!(text, "Next: {next}, after `@{handle}`");
@@ -156,49 +117,25 @@ fn status(ticket: &Ticket, handle: &str) -> String {
 }
 
 fn questions_text(questions: &Questions, handle: &str) -> String {
-    let mut text = format!(
-        "**Questions before I go on**\n\n{}\n\n",
-        neutral(&questions.understanding)
-    );
+    let mut text = format!("**Questions before I go on**\n\n{}\n\n", neutral(&questions.understanding));
     for question in &questions.questions {
-        let _ = writeln!(
-            text,
-            "{}. *{}* — {}",
-            question.number,
-            neutral(&question.category),
-            neutral(&question.text)
-        );
+        let _ = writeln!(text, "{}. *{}* — {}", question.number, neutral(&question.category), neutral(&question.text));
         if !question.options.is_empty() {
-            let _ = writeln!(
-                text,
-                "   Options: {}",
-                neutral(&question.options.join(" · "))
-            );
+            let _ = writeln!(text, "   Options: {}", neutral(&question.options.join(" · ")));
         }
         let _ = writeln!(text, "   Default: {}", neutral(&question.default));
     }
-    let _ = write!(
-        text,
-        "\nSay `@{handle} answer 1: …` (what you leave out takes its default), or `@{handle} skip`."
-    );
+    let _ = write!(text, "\nSay `@{handle} answer 1: …` (what you leave out takes its default), or `@{handle} skip`.");
     text
 }
 
 fn refinement_text(ticket: &Ticket, refined: &Refinement, version: u32, handle: &str) -> String {
-    let mut text = format!(
-        "**Refined ticket v{version}: {}**\n\n{}\n\n",
-        neutral(&refined.title),
-        neutral(&refined.description)
-    );
+    let mut text =
+        format!("**Refined ticket v{version}: {}**\n\n{}\n\n", neutral(&refined.title), neutral(&refined.description));
     text.push_str("Success criteria:\n");
     for criterion in &refined.success_criteria {
         let priority = serde_name(criterion.priority);
-        let _ = writeln!(
-            text,
-            "- *{priority}*, {}: {}",
-            neutral(&criterion.category),
-            neutral(&criterion.text)
-        );
+        let _ = writeln!(text, "- *{priority}*, {}: {}", neutral(&criterion.category), neutral(&criterion.text));
     }
     if !refined.acceptance_criteria.is_empty() {
         text.push_str("\nAcceptance criteria:\n");
@@ -207,23 +144,13 @@ fn refinement_text(ticket: &Ticket, refined: &Refinement, version: u32, handle: 
         }
     }
     let original = format!("{}\n\n{}", ticket.text.title, ticket.text.body);
-    let _ = write!(
-        text,
-        "\n<details><summary>The original</summary>\n\n{}\n\n</details>\n\n",
-        neutral(&original)
-    );
-    let _ = write!(
-        text,
-        "Say `@{handle} approve` or `@{handle} reject REASON`."
-    );
+    let _ = write!(text, "\n<details><summary>The original</summary>\n\n{}\n\n</details>\n\n", neutral(&original));
+    let _ = write!(text, "Say `@{handle} approve` or `@{handle} reject REASON`.");
     text
 }
 
 fn serde_name<T: serde::Serialize>(value: T) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|v| v.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn plan_text(plan: &Plan, changed: &str, newest: bool, handle: &str) -> String {
@@ -243,11 +170,7 @@ fn plan_text(plan: &Plan, changed: &str, newest: bool, handle: &str) -> String {
     if !changed.is_empty() {
         let _ = writeln!(text, "New in this version: {changed}\n");
     }
-    let _ = writeln!(
-        text,
-        "{}\n\n| file | | why |\n|---|---|---|",
-        neutral(&body.summary)
-    );
+    let _ = writeln!(text, "{}\n\n| file | | why |\n|---|---|---|", neutral(&body.summary));
     for file in &body.files {
         let action = match file.action {
             FileAction::Create => "create",
@@ -290,10 +213,7 @@ fn plan_text(plan: &Plan, changed: &str, newest: bool, handle: &str) -> String {
         );
         text
     } else {
-        format!(
-            "<details><summary>Plan v{} (superseded)</summary>\n\n{text}\n</details>",
-            plan.version
-        )
+        format!("<details><summary>Plan v{} (superseded)</summary>\n\n{text}\n</details>", plan.version)
     }
 }
 
@@ -302,28 +222,16 @@ fn diff_text(ticket: &Ticket, changes: &ChangeSet, diff: &str, handle: &str) -> 
     let mut text = format!("**This diff needs a look · `{}`**\n\n", hash.short());
     if let State::AwaitingDiffApproval { reasons } = &ticket.state {
         for reason in reasons {
-            let _ = writeln!(
-                text,
-                "- It {reason} — needs the role *{}*.",
-                reason.least_role().as_str()
-            );
+            let _ = writeln!(text, "- It {reason} — needs the role *{}*.", reason.least_role().as_str());
         }
     }
     let shown: String = diff.chars().take(MAX_DIFF).collect();
-    let fence = if shown.contains("```") {
-        "~~~~~"
-    } else {
-        "```"
-    };
+    let fence = if shown.contains("```") { "~~~~~" } else { "```" };
     let _ = write!(text, "\n{fence}diff\n{shown}\n{fence}\n");
     if shown.len() < diff.len() {
         text.push_str("The diff goes on; this is its beginning.\n");
     }
-    let _ = write!(
-        text,
-        "\nSay `@{handle} approve {}` or `@{handle} reject REASON`.",
-        hash.short()
-    );
+    let _ = write!(text, "\nSay `@{handle} approve {}` or `@{handle} reject REASON`.", hash.short());
     text
 }
 
@@ -344,11 +252,7 @@ fn failed(ticket: &Ticket, handle: &str) -> String {
     let State::Failed { from, error } = &ticket.state else {
         return "**A step failed and was taken up again.**".to_owned();
     };
-    let retried = if error.fault.is_retryable() {
-        "It was retried and kept failing."
-    } else {
-        "It was not retried."
-    };
+    let retried = if error.fault.is_retryable() { "It was retried and kept failing." } else { "It was not retried." };
     format!(
         "**Failed while {}** ({})\n\n{}\n\n{retried} Who must act: {}. Then say `@{handle} retry`.",
         from.explained().0,

@@ -39,9 +39,7 @@ impl Work for Plan {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let tree = input.open(self.workspace.as_ref()).await?;
         let prompt = if input.checkpoint.is_none() {
-            let facts = brief(&self.engine, &input.ctx, &input.ticket)
-                .await?
-                .with_repository(tree.as_ref());
+            let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
             Prompt::Plan.render(&facts)
         } else {
             String::new()
@@ -50,13 +48,7 @@ impl Work for Plan {
         let check = move |output: PlanOutput, jail: &workspace::Jail| {
             output.into_domain(estimate, &|path| jail.files().contains(path))
         };
-        let task = Task {
-            role: ModelRole::Plan,
-            tools: Tools::Read,
-            prompt,
-            changes: BTreeMap::new(),
-            check: &check,
-        };
+        let task = Task { role: ModelRole::Plan, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         match step(&task, tree, &input)? {
             Step::Ask(turn) => Ok(turn),
             Step::Done(done) => self.bind(&input, done.0).await,
@@ -68,13 +60,8 @@ impl Plan {
     /// Binds the plan to ticket, repository, base commit and policy, and says what is new about it.
     async fn bind(&self, input: &TurnInput, body: PlanBody) -> Result<Turn, Failure> {
         let ticket = &input.ticket;
-        let target = ticket
-            .target()
-            .ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))?;
-        let base = target
-            .commit
-            .clone()
-            .ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no base commit"))?;
+        let target = ticket.target().ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))?;
+        let base = target.commit.clone().ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no base commit"))?;
         let version = u32::try_from(ticket.plans.len()).unwrap_or(u32::MAX - 1) + 1;
         let plan = PlanArtifact {
             version,
@@ -86,29 +73,15 @@ impl Plan {
         };
         let changed = match ticket.plan() {
             Some(before) => {
-                let before: PlanArtifact =
-                    artifact::load(&self.engine, &input.ctx, &before.hash).await?;
+                let before: PlanArtifact = artifact::load(&self.engine, &input.ctx, &before.hash).await?;
                 plan.changes_since(&before)
             }
             None => String::new(),
         };
         let hash = artifact::store(&self.engine, &input.ctx, &plan).await?;
-        let plan = ArtifactRef {
-            version,
-            hash,
-            changed,
-        };
-        let row = artifact::row(
-            &input.ctx,
-            &ticket.id,
-            "PLAN",
-            &plan,
-            self.engine.clock.now(),
-        );
-        Ok(Turn::Done {
-            outcome: Outcome::Planned { plan },
-            rows: vec![row],
-        })
+        let plan = ArtifactRef { version, hash, changed };
+        let row = artifact::row(&input.ctx, &ticket.id, "PLAN", &plan, self.engine.clock.now());
+        Ok(Turn::Done { outcome: Outcome::Planned { plan }, rows: vec![row] })
     }
 }
 

@@ -47,52 +47,33 @@ impl Work for Publish {
         let ticket = &input.ticket;
         let target = target_of(ticket)?;
         let bug = |what: &str| Failure::new(Fault::Bug, what);
-        let change = ticket
-            .change_set
-            .as_ref()
-            .ok_or_else(|| bug("there is no change"))?;
+        let change = ticket.change_set.as_ref().ok_or_else(|| bug("there is no change"))?;
         if ticket.approved_plan.is_none() {
             return Err(bug("nothing is pushed without an approved plan"));
         }
         let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
         let facts = brief(&self.engine, &input.ctx, ticket).await?;
-        holder
-            .intend(&format!("publish {}", change.hash), &[])
-            .await?;
+        holder.intend(&format!("publish {}", change.hash), &[]).await?;
         let head = self.pushed(&input, target, &change_set).await?;
         let text = text::pull_request(ticket, &facts, &input.policy, &change_set);
         let opened = match &ticket.pull_request {
-            Some(pull) => {
-                self.forge
-                    .update(&input.ctx, target, pull.number, &head, &text)
-                    .await?
-            }
+            Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
             None => self.forge.open(&input.ctx, target, &head, &text).await?,
         };
         let number = opened.reference.number;
         let row = directory::pull_request_write(&input.ctx, &target.repo, number, &ticket.id);
-        Ok(Turn::Done {
-            outcome: Outcome::Published {
-                pull_request: opened.reference,
-            },
-            rows: vec![row],
-        })
+        Ok(Turn::Done { outcome: Outcome::Published { pull_request: opened.reference }, rows: vec![row] })
     }
 
     async fn read_back(&self, ctx: &TenantCtx, ticket: &Ticket) -> Result<String, Failure> {
         let target = target_of(ticket)?;
         if ticket.pull_request.is_some() {
-            return Ok(format!(
-                "branch `{}` and its pull request were there before and stay",
-                target.branch
-            ));
+            return Ok(format!("branch `{}` and its pull request were there before and stay", target.branch));
         }
         if let Some(opened) = self.forge.find(ctx, target).await?
             && opened.state == PullRequestState::Open
         {
-            self.forge
-                .close(ctx, target, opened.reference.number)
-                .await?;
+            self.forge.close(ctx, target, opened.reference.number).await?;
         }
         match self.snapshots.head(ctx, target, &target.branch).await? {
             Some(head) => {
@@ -106,18 +87,10 @@ impl Work for Publish {
 
 impl Publish {
     /// Pushes unless the pull request shows this very change already.
-    async fn pushed(
-        &self,
-        input: &TurnInput,
-        target: &Target,
-        change_set: &ChangeSet,
-    ) -> Result<CommitSha, Failure> {
+    async fn pushed(&self, input: &TurnInput, target: &Target, change_set: &ChangeSet) -> Result<CommitSha, Failure> {
         let ticket = &input.ticket;
         let hash = change_set.hash();
-        if let (Some(pull), true) = (
-            &ticket.pull_request,
-            ticket.published.as_ref() == Some(&hash),
-        ) {
+        if let (Some(pull), true) = (&ticket.pull_request, ticket.published.as_ref() == Some(&hash)) {
             return Ok(pull.head.clone());
         }
         let tree = input.open(self.workspace.as_ref()).await?;
@@ -127,21 +100,10 @@ impl Publish {
             at: ticket.approved_at.unwrap_or(ticket.created_at),
             parents: vec![before.clone().unwrap_or_else(|| change_set.base.clone())],
         };
-        self.commits
-            .push(
-                &input.ctx,
-                target,
-                tree.as_ref(),
-                change_set,
-                &meta,
-                before.as_ref(),
-            )
-            .await
+        self.commits.push(&input.ctx, target, tree.as_ref(), change_set, &meta, before.as_ref()).await
     }
 }
 
 fn target_of(ticket: &Ticket) -> Result<&Target, Failure> {
-    ticket
-        .target()
-        .ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))
+    ticket.target().ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))
 }

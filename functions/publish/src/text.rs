@@ -13,10 +13,7 @@ use engine::port::PullRequestText;
 /// The commit's message; the trailers let anybody find ticket and change set from it.
 pub(crate) fn commit_message(ticket: &Ticket, change_set: &ContentHash) -> String {
     let title: String = one_line(&ticket.text.title).chars().take(60).collect();
-    format!(
-        "{}: {title}\n\nPRFactory-Ticket: {}\nPRFactory-Change-Set: {change_set}\n",
-        ticket.key, ticket.key
-    )
+    format!("{}: {title}\n\nPRFactory-Ticket: {}\nPRFactory-Change-Set: {change_set}\n", ticket.key, ticket.key)
 }
 
 fn one_line(text: &str) -> String {
@@ -24,16 +21,8 @@ fn one_line(text: &str) -> String {
 }
 
 /// Title and body of the pull request; *Verification* says only what was recorded.
-pub(crate) fn pull_request(
-    ticket: &Ticket,
-    facts: &Facts,
-    policy: &Policy,
-    change_set: &ChangeSet,
-) -> PullRequestText {
-    let title = facts
-        .refinement
-        .as_ref()
-        .map_or(ticket.text.title.as_str(), |refined| refined.title.as_str());
+pub(crate) fn pull_request(ticket: &Ticket, facts: &Facts, policy: &Policy, change_set: &ChangeSet) -> PullRequestText {
+    let title = facts.refinement.as_ref().map_or(ticket.text.title.as_str(), |refined| refined.title.as_str());
     let mut body = String::new();
     if let Some(refined) = &facts.refinement {
         let _ = writeln!(body, "{}\n", refined.description);
@@ -47,32 +36,18 @@ pub(crate) fn pull_request(
                 FileAction::Modify => "changed",
                 FileAction::Delete => "removed",
             };
-            let _ = writeln!(
-                body,
-                "| `{}` | {action} | {} |",
-                file.path,
-                one_line(&file.why).replace('|', "\\|")
-            );
+            let _ = writeln!(body, "| `{}` | {action} | {} |", file.path, one_line(&file.why).replace('|', "\\|"));
         }
         body.push('\n');
     }
     body.push_str(&verification(ticket, facts, change_set));
     body.push_str(&approvals(ticket));
-    let _ = write!(
-        body,
-        "Ticket {} · {} spent on models",
-        ticket.key, ticket.budget.spent
-    );
-    PullRequestText {
-        title: format!("[{}] {}", ticket.key, one_line(title)),
-        body,
-        draft: policy.draft_pull_requests,
-    }
+    let _ = write!(body, "Ticket {} · {} spent on models", ticket.key, ticket.budget.spent);
+    PullRequestText { title: format!("[{}] {}", ticket.key, one_line(title)), body, draft: policy.draft_pull_requests }
 }
 
 fn verification(ticket: &Ticket, facts: &Facts, change_set: &ChangeSet) -> String {
-    let mut text =
-        String::from("## Verification\n\nRecorded by the platform, not claimed by a model:\n\n");
+    let mut text = String::from("## Verification\n\nRecorded by the platform, not claimed by a model:\n\n");
     let _ = writeln!(
         text,
         "- change set `{}`: {} file(s), {} bytes written",
@@ -80,17 +55,9 @@ fn verification(ticket: &Ticket, facts: &Facts, change_set: &ChangeSet) -> Strin
         change_set.files.len(),
         change_set.written_bytes()
     );
-    let _ = writeln!(
-        text,
-        "- {} round(s) of review against the plan",
-        ticket.review_rounds
-    );
+    let _ = writeln!(text, "- {} round(s) of review against the plan", ticket.review_rounds);
     if let Some(review) = &facts.review {
-        let critical = review
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Critical)
-            .count();
+        let critical = review.findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
         let _ = writeln!(
             text,
             "- last review: {critical} critical finding(s), {} suggestion(s)",
@@ -102,9 +69,7 @@ fn verification(ticket: &Ticket, facts: &Facts, change_set: &ChangeSet) -> Strin
     } else {
         text.push_str("- gates passed: scope contract, sensitive paths, hidden characters, credentials, size\n");
     }
-    text.push_str(
-        "- no test was run by PRFactory; the repository's own checks run on this pull request\n\n",
-    );
+    text.push_str("- no test was run by PRFactory; the repository's own checks run on this pull request\n\n");
     text
 }
 
@@ -113,17 +78,8 @@ fn approvals(ticket: &Ticket) -> String {
     if let Some(plan) = &ticket.approved_plan {
         let _ = writeln!(text, "Plan `{}` approved.", plan.short());
     }
-    for record in ticket
-        .decisions
-        .iter()
-        .filter(|record| record.verdict == Verdict::Approved)
-    {
-        let _ = writeln!(
-            text,
-            "`{}` approved by {}.",
-            record.artifact.short(),
-            record.name
-        );
+    for record in ticket.decisions.iter().filter(|record| record.verdict == Verdict::Approved) {
+        let _ = writeln!(text, "`{}` approved by {}.", record.artifact.short(), record.name);
     }
     text.push('\n');
     text

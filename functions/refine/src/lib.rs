@@ -38,46 +38,22 @@ impl Work for Refine {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let tree = input.open(self.workspace.as_ref()).await?;
         let prompt = if input.checkpoint.is_none() {
-            let facts = brief(&self.engine, &input.ctx, &input.ticket)
-                .await?
-                .with_repository(tree.as_ref());
+            let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
             Prompt::Refine.render(&facts)
         } else {
             String::new()
         };
         let check = |output: RefinementOutput, _: &workspace::Jail| output.into_domain();
-        let task = Task {
-            role: ModelRole::Analysis,
-            tools: Tools::Read,
-            prompt,
-            changes: BTreeMap::new(),
-            check: &check,
-        };
+        let task =
+            Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         let refinement = match step(&task, tree, &input)? {
             Step::Ask(turn) => return Ok(turn),
             Step::Done(done) => done.0,
         };
-        let version = input
-            .ticket
-            .refinement
-            .as_ref()
-            .map_or(1, |before| before.version + 1);
+        let version = input.ticket.refinement.as_ref().map_or(1, |before| before.version + 1);
         let hash = artifact::store(&self.engine, &input.ctx, &refinement).await?;
-        let refinement = ArtifactRef {
-            version,
-            hash,
-            changed: String::new(),
-        };
-        let row = artifact::row(
-            &input.ctx,
-            &input.ticket.id,
-            "REFINEMENT",
-            &refinement,
-            self.engine.clock.now(),
-        );
-        Ok(Turn::Done {
-            outcome: Outcome::Refined { refinement },
-            rows: vec![row],
-        })
+        let refinement = ArtifactRef { version, hash, changed: String::new() };
+        let row = artifact::row(&input.ctx, &input.ticket.id, "REFINEMENT", &refinement, self.engine.clock.now());
+        Ok(Turn::Done { outcome: Outcome::Refined { refinement }, rows: vec![row] })
     }
 }

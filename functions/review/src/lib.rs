@@ -42,10 +42,7 @@ impl Work for Review {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let ticket = &input.ticket;
         let tree = input.open(self.workspace.as_ref()).await?;
-        let change = ticket
-            .change_set
-            .as_ref()
-            .ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
+        let change = ticket.change_set.as_ref().ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
         let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
         let prompt = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
@@ -55,58 +52,21 @@ impl Work for Review {
             String::new()
         };
         let check = |output: ReviewOutput, _: &workspace::Jail| output.into_domain();
-        let task = Task {
-            role: ModelRole::Review,
-            tools: Tools::None,
-            prompt,
-            changes: BTreeMap::new(),
-            check: &check,
-        };
+        let task =
+            Task { role: ModelRole::Review, tools: Tools::None, prompt, changes: BTreeMap::new(), check: &check };
         let (summary, findings) = match step(&task, Arc::clone(&tree), &input)? {
             Step::Ask(turn) => return Ok(turn),
             Step::Done(done) => done.0,
         };
-        let critical = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Critical)
-            .count();
+        let critical = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
         let scope = self.scope(&input).await?;
-        let gates = gate::check(
-            &change_set,
-            &|path| before(tree.as_ref(), path),
-            &scope,
-            &input.policy,
-        );
-        let review = ReviewArtifact {
-            change_set: change.hash.clone(),
-            summary,
-            findings,
-        };
+        let gates = gate::check(&change_set, &|path| before(tree.as_ref(), path), &scope, &input.policy);
+        let review = ReviewArtifact { change_set: change.hash.clone(), summary, findings };
         let hash = artifact::store(&self.engine, &input.ctx, &review).await?;
-        let version = ticket
-            .review
-            .as_ref()
-            .map_or(1, |before| before.version + 1);
-        let review = ArtifactRef {
-            version,
-            hash,
-            changed: String::new(),
-        };
-        let row = artifact::row(
-            &input.ctx,
-            &ticket.id,
-            "REVIEW",
-            &review,
-            self.engine.clock.now(),
-        );
-        Ok(Turn::Done {
-            outcome: Outcome::Reviewed {
-                review,
-                critical,
-                gates,
-            },
-            rows: vec![row],
-        })
+        let version = ticket.review.as_ref().map_or(1, |before| before.version + 1);
+        let review = ArtifactRef { version, hash, changed: String::new() };
+        let row = artifact::row(&input.ctx, &ticket.id, "REVIEW", &review, self.engine.clock.now());
+        Ok(Turn::Done { outcome: Outcome::Reviewed { review, critical, gates }, rows: vec![row] })
     }
 }
 
@@ -114,30 +74,15 @@ impl Review {
     /// What may be touched: the approved plan's files, and those that threads of a writer's review name.
     async fn scope(&self, input: &TurnInput) -> Result<Vec<RepoPath>, Failure> {
         let facts = brief(&self.engine, &input.ctx, &input.ticket).await?;
-        let mut scope: Vec<RepoPath> = facts
-            .needed_plan()?
-            .body
-            .files
-            .iter()
-            .map(|file| file.path.clone())
-            .collect();
+        let mut scope: Vec<RepoPath> = facts.needed_plan()?.body.files.iter().map(|file| file.path.clone()).collect();
         if let Some(batch) = &input.ticket.review_batch {
             let batch: Batch = artifact::load(&self.engine, &input.ctx, batch).await?;
-            scope.extend(
-                batch
-                    .threads
-                    .iter()
-                    .filter_map(|thread| RepoPath::parse(&thread.path).ok()),
-            );
+            scope.extend(batch.threads.iter().filter_map(|thread| RepoPath::parse(&thread.path).ok()));
         }
         Ok(scope)
     }
 }
 
 fn before(tree: &dyn SourceTree, path: &RepoPath) -> String {
-    tree.read(path)
-        .ok()
-        .flatten()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    tree.read(path).ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

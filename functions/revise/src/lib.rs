@@ -40,13 +40,9 @@ impl Work for Revise {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let ticket = &input.ticket;
         let tree = input.open(self.workspace.as_ref()).await?;
-        let change = ticket
-            .change_set
-            .as_ref()
-            .ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
+        let change = ticket.change_set.as_ref().ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
         let (prompt, changes) = if input.checkpoint.is_none() {
-            let change_set: ChangeSet =
-                artifact::load(&self.engine, &input.ctx, &change.hash).await?;
+            let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
             (Prompt::Revise.render(&facts), change_set.files)
@@ -57,43 +53,23 @@ impl Work for Revise {
         let check = move |output: RevisionOutput, jail: &workspace::Jail| {
             let ids: Vec<&str> = threads.iter().map(String::as_str).collect();
             let answer = output.into_domain(&ids)?;
-            Ok((
-                answer,
-                jail.change_set().map_err(|error| error.to_string())?,
-            ))
+            Ok((answer, jail.change_set().map_err(|error| error.to_string())?))
         };
-        let task = Task {
-            role: ModelRole::Implement,
-            tools: Tools::Write,
-            prompt,
-            changes,
-            check: &check,
-        };
+        let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
         let (answer, change_set) = match step(&task, tree, &input)? {
             Step::Ask(turn) => return Ok(turn),
             Step::Done(done) => done.0,
         };
         let now = self.engine.clock.now();
         let hash = artifact::store(&self.engine, &input.ctx, &change_set).await?;
-        let change_set = ArtifactRef {
-            version: change.version + 1,
-            hash,
-            changed: String::new(),
-        };
+        let change_set = ArtifactRef { version: change.version + 1, hash, changed: String::new() };
         let hash = artifact::store(&self.engine, &input.ctx, &answer).await?;
-        let answer = ArtifactRef {
-            version: change_set.version,
-            hash,
-            changed: String::new(),
-        };
+        let answer = ArtifactRef { version: change_set.version, hash, changed: String::new() };
         let rows = vec![
             artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, now),
             artifact::row(&input.ctx, &ticket.id, "ANSWER", &answer, now),
         ];
-        Ok(Turn::Done {
-            outcome: Outcome::Revised { change_set },
-            rows,
-        })
+        Ok(Turn::Done { outcome: Outcome::Revised { change_set }, rows })
     }
 }
 

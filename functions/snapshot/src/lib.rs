@@ -43,59 +43,28 @@ impl Work for Snapshot {
 
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let ticket = &input.ticket;
-        let target = ticket
-            .target()
-            .ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))?;
-        let implementing = matches!(
-            &ticket.state,
-            State::Snapshotting {
-                then: Stage::Implement
-            }
-        );
+        let target = ticket.target().ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no target"))?;
+        let implementing = matches!(&ticket.state, State::Snapshotting { then: Stage::Implement });
         let (before, old) = (target.commit.as_ref(), target.snapshot.as_ref());
         if implementing
             && let (Some(commit), Some(snapshot)) = (before, old)
-            && self
-                .snapshots
-                .head(&input.ctx, target, &target.base)
-                .await?
-                .as_ref()
-                == Some(commit)
+            && self.snapshots.head(&input.ctx, target, &target.base).await?.as_ref() == Some(commit)
         {
             let overrides = ticket.overrides.clone();
-            let outcome = Outcome::Snapshotted {
-                commit: commit.clone(),
-                snapshot: snapshot.clone(),
-                overrides,
-            };
-            return Ok(Turn::Done {
-                outcome,
-                rows: Vec::new(),
-            });
+            let outcome = Outcome::Snapshotted { commit: commit.clone(), snapshot: snapshot.clone(), overrides };
+            return Ok(Turn::Done { outcome, rows: Vec::new() });
         }
         let stored = self.snapshots.fetch(&input.ctx, target).await?;
         let tree = self.workspace.open(&input.ctx, &stored.blob).await?;
         if implementing
             && let Some(snapshot) = old
-            && let Some(changed) = self
-                .touched(&input, ticket, snapshot, tree.as_ref())
-                .await?
+            && let Some(changed) = self.touched(&input, ticket, snapshot, tree.as_ref()).await?
         {
-            return Ok(Turn::Done {
-                outcome: Outcome::BaseMoved { changed },
-                rows: Vec::new(),
-            });
+            return Ok(Turn::Done { outcome: Outcome::BaseMoved { changed }, rows: Vec::new() });
         }
         let overrides = overrides(tree.as_ref())?;
-        let outcome = Outcome::Snapshotted {
-            commit: stored.commit,
-            snapshot: stored.blob,
-            overrides,
-        };
-        Ok(Turn::Done {
-            outcome,
-            rows: Vec::new(),
-        })
+        let outcome = Outcome::Snapshotted { commit: stored.commit, snapshot: stored.blob, overrides };
+        Ok(Turn::Done { outcome, rows: Vec::new() })
     }
 }
 
@@ -115,12 +84,9 @@ impl Snapshot {
         let before = self.workspace.open(&input.ctx, old).await?;
         let (before, after) = (contents(before.as_ref()), contents(new));
         let planned = plan.body.files.iter().map(|file| &file.path);
-        let changed: Vec<String> = planned
-            .filter(|path| before.get(*path) != after.get(*path))
-            .map(|path| format!("`{path}`"))
-            .collect();
-        Ok((!changed.is_empty())
-            .then(|| format!("{} changed on `{}`", changed.join(", "), branch(ticket))))
+        let changed: Vec<String> =
+            planned.filter(|path| before.get(*path) != after.get(*path)).map(|path| format!("`{path}`")).collect();
+        Ok((!changed.is_empty()).then(|| format!("{} changed on `{}`", changed.join(", "), branch(ticket))))
     }
 }
 
@@ -129,29 +95,18 @@ fn branch(ticket: &Ticket) -> &str {
 }
 
 fn contents(tree: &dyn SourceTree) -> BTreeMap<&RepoPath, &str> {
-    tree.entries()
-        .iter()
-        .map(|entry| (&entry.path, entry.oid.as_str()))
-        .collect()
+    tree.entries().iter().map(|entry| (&entry.path, entry.oid.as_str())).collect()
 }
 
 /// Reads the repository's own settings from the base commit; a broken file is said, not ignored.
 fn overrides(tree: &dyn SourceTree) -> Result<Option<PolicyChange>, Failure> {
-    let invalid = |error: String| {
-        Failure::new(
-            Fault::Invalid,
-            format!("`{SETTINGS}` on the base branch: {error}"),
-        )
-    };
+    let invalid = |error: String| Failure::new(Fault::Invalid, format!("`{SETTINGS}` on the base branch: {error}"));
     let path = RepoPath::parse(SETTINGS).map_err(|error| invalid(error.to_string()))?;
     let Some(bytes) = tree.read(&path)? else {
         return Ok(None);
     };
     let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
-    let change: PolicyChange =
-        toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
-    Policy::standard()
-        .tightened(&change)
-        .map_err(|error| invalid(error.to_string()))?;
+    let change: PolicyChange = toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
+    Policy::standard().tightened(&change).map_err(|error| invalid(error.to_string()))?;
     Ok(Some(change))
 }

@@ -35,10 +35,7 @@ pub struct Swept {
 
 /// Sweeps once.
 pub async fn handle(engine: &Engine) -> Result<Swept, Failure> {
-    let proof = engine
-        .sealer
-        .system()
-        .map_err(|error| Failure::new(Fault::Auth, error.to_string()))?;
+    let proof = engine.sealer.system().map_err(|error| Failure::new(Fault::Auth, error.to_string()))?;
     let now = engine.clock.now();
     let mut swept = Swept::default();
     for key in engine.table.due(&proof, now, PAGE).await? {
@@ -60,12 +57,7 @@ pub async fn handle(engine: &Engine) -> Result<Swept, Failure> {
     Ok(swept)
 }
 
-async fn sweep_row(
-    engine: &Engine,
-    proof: &SystemCtx,
-    key: &Key,
-    swept: &mut Swept,
-) -> Result<(), Failure> {
+async fn sweep_row(engine: &Engine, proof: &SystemCtx, key: &Key, swept: &mut Swept) -> Result<(), Failure> {
     let Some(ctx) = proof.tenant_of(key) else {
         return Ok(());
     };
@@ -92,26 +84,15 @@ async fn sweep_row(
 
 async fn sweep_ticket(engine: &Engine, ctx: &TenantCtx, row: &TicketRow) -> Result<(), Failure> {
     let ticket = &row.ticket;
-    if ticket
-        .deadline
-        .is_some_and(|deadline| deadline <= engine.clock.now())
-    {
-        let input = Input {
-            by: Principal::System,
-            what: Happening::DeadlinePassed,
-        };
+    if ticket.deadline.is_some_and(|deadline| deadline <= engine.clock.now()) {
+        let input = Input { by: Principal::System, what: Happening::DeadlinePassed };
         apply(engine, ctx, &ticket.id, &input, Hold::None, &[]).await?;
         return Ok(());
     }
     // Whoever held the ticket is gone, or its message was lost: the same turn is sent once more.
     if let Some((queue, sealed)) = next_message(engine, ctx, ticket) {
         let body = sealed.map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
-        let message = Outgoing {
-            queue,
-            body,
-            group: ctx.tenant().to_string(),
-            delay: Duration::ZERO,
-        };
+        let message = Outgoing { queue, body, group: ctx.tenant().to_string(), delay: Duration::ZERO };
         engine.queue.send(message).await?;
     }
     postpone(engine, ctx, row).await
@@ -124,57 +105,30 @@ fn next_message(
 ) -> Option<(&'static str, Result<String, SealError>)> {
     let id = ticket.id.clone();
     if let Some(call) = &ticket.pending {
-        let message = ModelMessage {
-            ticket: id,
-            request: call.request.clone(),
-            attempt: call.attempt,
-        };
+        let message = ModelMessage { ticket: id, request: call.request.clone(), attempt: call.attempt };
         return Some((MODEL, engine.sealer.seal(MODEL, Some(ctx), &message)));
     }
     if let State::Cancelling { intent } = &ticket.state {
-        let message = StageMessage::ReadBack {
-            ticket: id,
-            intent: intent.clone(),
-        };
-        return Some((
-            "publish",
-            engine.sealer.seal("publish", Some(ctx), &message),
-        ));
+        let message = StageMessage::ReadBack { ticket: id, intent: intent.clone() };
+        return Some(("publish", engine.sealer.seal("publish", Some(ctx), &message)));
     }
     let stage = ticket.state.stage()?;
-    let message = StageMessage::Turn {
-        ticket: id,
-        stage,
-        run: ticket.run,
-        turn: ticket.turn,
-    };
-    Some((
-        stage.as_str(),
-        engine.sealer.seal(stage.as_str(), Some(ctx), &message),
-    ))
+    let message = StageMessage::Turn { ticket: id, stage, run: ticket.run, turn: ticket.turn };
+    Some((stage.as_str(), engine.sealer.seal(stage.as_str(), Some(ctx), &message)))
 }
 
 async fn bury_turn(engine: &Engine, stage: Stage, message: &Delivered) -> Result<bool, Failure> {
-    let opened = engine
-        .sealer
-        .open::<StageMessage>(stage.as_str(), &message.body);
+    let opened = engine.sealer.open::<StageMessage>(stage.as_str(), &message.body);
     if let Ok(opened) = opened
         && let Some(ctx) = opened.tenant
-        && let StageMessage::Turn {
-            ticket, run, turn, ..
-        } = opened.body
+        && let StageMessage::Turn { ticket, run, turn, .. } = opened.body
     {
-        let still = move |ticket: &Ticket| {
-            ticket.run == run && ticket.turn == turn && ticket.pending.is_none()
-        };
+        let still = move |ticket: &Ticket| ticket.run == run && ticket.turn == turn && ticket.pending.is_none();
         if !fail(engine, &ctx, &ticket, &still).await? {
             return Ok(false);
         }
     }
-    engine
-        .queue
-        .ack_dead(stage.as_str(), &message.receipt)
-        .await?;
+    engine.queue.ack_dead(stage.as_str(), &message.receipt).await?;
     Ok(true)
 }
 
@@ -184,12 +138,7 @@ async fn bury_call(engine: &Engine, message: &Delivered) -> Result<bool, Failure
     {
         let call = opened.body;
         let id = call.ticket.clone();
-        let still = move |ticket: &Ticket| {
-            ticket
-                .pending
-                .as_ref()
-                .is_some_and(|p| p.request == call.request)
-        };
+        let still = move |ticket: &Ticket| ticket.pending.as_ref().is_some_and(|p| p.request == call.request);
         if !fail(engine, &ctx, &id, &still).await? {
             return Ok(false);
         }
@@ -209,14 +158,8 @@ async fn fail(
         Taken::Past => Ok(true),
         Taken::Elsewhere { .. } => Ok(false),
         Taken::Mine(lease) => {
-            let failure = Failure::new(
-                Fault::Bug,
-                "the step was started several times and never came to an end",
-            );
-            let input = Input {
-                by: Principal::System,
-                what: Happening::Outcome(Outcome::Failed { failure }),
-            };
+            let failure = Failure::new(Fault::Bug, "the step was started several times and never came to an end");
+            let input = Input { by: Principal::System, what: Happening::Outcome(Outcome::Failed { failure }) };
             apply(engine, ctx, ticket, &input, Hold::Release(&lease), &[]).await?;
             Ok(true)
         }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
-use engine::port::{
-    Block, Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall, Usage, Utterance,
-};
+use engine::port::{Block, Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall, Usage, Utterance};
 use jiff::SignedDuration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
@@ -35,25 +33,14 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 impl Messages {
     /// Uses an address such as [`BASE`] and a key; `default_model` is used where a request names none.
-    pub fn new(
-        base: &str,
-        key: Secret,
-        default_model: Option<String>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, Failure> {
+    pub fn new(base: &str, key: Secret, default_model: Option<String>, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .build()
             .map_err(|_| Failure::new(Fault::Bug, "no HTTP client can be made"))?;
         let default_model = default_model.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
-        Ok(Self {
-            client,
-            base: base.trim_end_matches('/').to_owned(),
-            key,
-            default_model,
-            clock,
-        })
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key, default_model, clock })
     }
 }
 
@@ -78,9 +65,7 @@ struct CacheControl {
     r#type: &'static str,
 }
 
-const EPHEMERAL: CacheControl = CacheControl {
-    r#type: "ephemeral",
-};
+const EPHEMERAL: CacheControl = CacheControl { r#type: "ephemeral" };
 
 #[derive(Serialize)]
 struct WireTool<'a> {
@@ -105,14 +90,8 @@ enum WireContent<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WireBlock<'a> {
-    Text {
-        text: &'a str,
-    },
-    ToolResult {
-        tool_use_id: &'a str,
-        content: &'a str,
-        is_error: bool,
-    },
+    Text { text: &'a str },
+    ToolResult { tool_use_id: &'a str, content: &'a str, is_error: bool },
 }
 
 #[derive(Deserialize)]
@@ -160,18 +139,10 @@ struct WireErrorBody {
 
 #[async_trait]
 impl Model for Messages {
-    async fn call(
-        &self,
-        request: &ModelRequest,
-        deadline: Duration,
-    ) -> Result<ModelAnswer, Failure> {
-        let model = request
-            .model
-            .as_ref()
-            .map_or(self.default_model.as_str(), |model| model.as_str());
-        let body = serde_json::to_vec(&wire(request, model)?).map_err(|error| {
-            Failure::new(Fault::Bug, format!("a request cannot be written: {error}"))
-        })?;
+    async fn call(&self, request: &ModelRequest, deadline: Duration) -> Result<ModelAnswer, Failure> {
+        let model = request.model.as_ref().map_or(self.default_model.as_str(), |model| model.as_str());
+        let body = serde_json::to_vec(&wire(request, model)?)
+            .map_err(|error| Failure::new(Fault::Bug, format!("a request cannot be written: {error}")))?;
         let sent = self
             .client
             .post(format!("{}/v1/messages", self.base))
@@ -181,11 +152,7 @@ impl Model for Messages {
             .send()
             .await;
         let answer = sent.map_err(|error| unreachable_provider(&error))?;
-        let request_id = answer
-            .headers()
-            .get("request-id")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
+        let request_id = answer.headers().get("request-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
         if answer.status() != StatusCode::OK {
             return Err(self.refused(answer).await);
         }
@@ -208,53 +175,23 @@ impl Messages {
 
     async fn refused(&self, answer: Response) -> Failure {
         let status = answer.status();
-        let header = |name: &str| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok()?.parse::<i64>().ok())
-        };
+        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()?.parse::<i64>().ok());
         let wait = header("retry-after-ms").map(SignedDuration::from_millis);
         let wait = wait.or_else(|| header("retry-after").map(SignedDuration::from_secs));
         let day = SignedDuration::from_hours(24);
         let retry_at = wait.map(|wait| self.clock.now() + wait.clamp(SignedDuration::ZERO, day));
-        let said = read(answer)
-            .await
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<WireError>(&bytes).ok());
-        let said: String = said.map_or(String::new(), |wire| {
-            wire.error
-                .message
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(200)
-                .collect()
-        });
+        let said = read(answer).await.ok().and_then(|bytes| serde_json::from_slice::<WireError>(&bytes).ok());
+        let said: String = said
+            .map_or(String::new(), |wire| wire.error.message.chars().filter(|c| !c.is_control()).take(200).collect());
         let (fault, say) = match status.as_u16() {
-            401 => (
-                Fault::Auth,
-                "the model provider does not accept the key".to_owned(),
-            ),
-            402 => (
-                Fault::Quota,
-                "the model provider asks for payment".to_owned(),
-            ),
-            403 => (
-                Fault::Permission,
-                "the model provider does not allow this".to_owned(),
-            ),
-            429 => (
-                Fault::RateLimited { retry_at },
-                "the model provider asks to wait".to_owned(),
-            ),
-            408 | 409 | 500..=599 => (
-                Fault::Transient,
-                format!("the model provider failed (HTTP {})", status.as_u16()),
-            ),
-            code => (
-                Fault::Invalid,
-                format!("the model provider refused the request (HTTP {code}): {said}"),
-            ),
+            401 => (Fault::Auth, "the model provider does not accept the key".to_owned()),
+            402 => (Fault::Quota, "the model provider asks for payment".to_owned()),
+            403 => (Fault::Permission, "the model provider does not allow this".to_owned()),
+            429 => (Fault::RateLimited { retry_at }, "the model provider asks to wait".to_owned()),
+            408 | 409 | 500..=599 => {
+                (Fault::Transient, format!("the model provider failed (HTTP {})", status.as_u16()))
+            }
+            code => (Fault::Invalid, format!("the model provider refused the request (HTTP {code}): {said}")),
         };
         Failure::new(fault, say)
     }
@@ -264,64 +201,38 @@ fn wire<'a>(request: &'a ModelRequest, model: &'a str) -> Result<WireRequest<'a>
     let mut messages = Vec::with_capacity(request.messages.len());
     for message in &request.messages {
         messages.push(match message {
-            Utterance::User { blocks } => WireMessage {
-                role: "user",
-                content: WireContent::Ours(blocks.iter().map(block).collect()),
-            },
+            Utterance::User { blocks } => {
+                WireMessage { role: "user", content: WireContent::Ours(blocks.iter().map(block).collect()) }
+            }
             Utterance::Assistant { opaque } => {
                 let raw = RawValue::from_string(opaque.clone())
                     .map_err(|_| Failure::new(Fault::Bug, "a stored answer is damaged"))?;
-                WireMessage {
-                    role: "assistant",
-                    content: WireContent::Theirs(raw),
-                }
+                WireMessage { role: "assistant", content: WireContent::Theirs(raw) }
             }
         });
     }
     let tools = request
         .tools
         .iter()
-        .map(|tool| WireTool {
-            name: &tool.name,
-            description: &tool.description,
-            input_schema: &tool.input,
-        })
+        .map(|tool| WireTool { name: &tool.name, description: &tool.description, input_schema: &tool.input })
         .collect();
-    let system = [WireText {
-        r#type: "text",
-        text: &request.system,
-        cache_control: EPHEMERAL,
-    }];
-    Ok(WireRequest {
-        model,
-        max_tokens: request.max_tokens,
-        system,
-        tools,
-        messages,
-    })
+    let system = [WireText { r#type: "text", text: &request.system, cache_control: EPHEMERAL }];
+    Ok(WireRequest { model, max_tokens: request.max_tokens, system, tools, messages })
 }
 
 fn block(block: &Block) -> WireBlock<'_> {
     match block {
         Block::Text { text } => WireBlock::Text { text },
-        Block::Result(result) => WireBlock::ToolResult {
-            tool_use_id: &result.id,
-            content: &result.text,
-            is_error: result.is_error,
-        },
+        Block::Result(result) => {
+            WireBlock::ToolResult { tool_use_id: &result.id, content: &result.text, is_error: result.is_error }
+        }
     }
 }
 
 fn understood(bytes: &[u8], request_id: Option<String>) -> Result<ModelAnswer, Failure> {
-    let strange = || {
-        Failure::new(
-            Fault::Transient,
-            "the model provider sent an answer that is none",
-        )
-    };
+    let strange = || Failure::new(Fault::Transient, "the model provider sent an answer that is none");
     let wire: WireAnswer = serde_json::from_slice(bytes).map_err(|_| strange())?;
-    let blocks: Vec<AnswerBlock> =
-        serde_json::from_str(wire.content.get()).map_err(|_| strange())?;
+    let blocks: Vec<AnswerBlock> = serde_json::from_str(wire.content.get()).map_err(|_| strange())?;
     let (mut text, mut calls) = (String::new(), Vec::new());
     for block in blocks {
         match block {
@@ -365,17 +276,10 @@ fn unreachable_provider(error: &reqwest::Error) -> Failure {
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer
-        .chunk()
-        .await
-        .map_err(|error| unreachable_provider(&error))?
-    {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable_provider(&error))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_ANSWER {
-            return Err(Failure::new(
-                Fault::Invalid,
-                "the model's answer is larger than 32 MiB",
-            ));
+            return Err(Failure::new(Fault::Invalid, "the model's answer is larger than 32 MiB"));
         }
     }
     Ok(bytes)

@@ -15,11 +15,7 @@ const REPOSITORY: usize = 60_000;
 
 /// Loads every artifact that a ticket has so far.
 pub async fn brief(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Result<Facts, Failure> {
-    let mut facts = Facts {
-        ticket: Some(ticket.text.clone()),
-        feedback: ticket.feedback.clone(),
-        ..Facts::default()
-    };
+    let mut facts = Facts { ticket: Some(ticket.text.clone()), feedback: ticket.feedback.clone(), ..Facts::default() };
     if let Some(artifact) = &ticket.analysis {
         facts.analysis = Some(load(engine, ctx, &artifact.hash).await?);
     }
@@ -44,15 +40,8 @@ pub async fn brief(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Result<
 }
 
 /// Loads the approved plan, or the latest one where none is approved.
-pub async fn plan_of(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    ticket: &Ticket,
-) -> Result<Option<Plan>, Failure> {
-    let hash = ticket
-        .approved_plan
-        .as_ref()
-        .or(ticket.plan().map(|plan| &plan.hash));
+pub async fn plan_of(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Result<Option<Plan>, Failure> {
+    let hash = ticket.approved_plan.as_ref().or(ticket.plan().map(|plan| &plan.hash));
     match hash {
         Some(hash) => load(engine, ctx, hash).await.map(Some),
         None => Ok(None),
@@ -71,8 +60,6 @@ impl Facts {
 
     /// The plan, which a stage that runs after planning cannot do without.
     pub fn needed_plan(&self) -> Result<&Plan, Failure> {
-        self.plan
-            .as_ref()
-            .ok_or_else(|| Failure::new(Fault::Bug, "there is no plan"))
+        self.plan.as_ref().ok_or_else(|| Failure::new(Fault::Bug, "there is no plan"))
     }
 }

@@ -1,8 +1,8 @@
 //! What the model may return: one typed shape a stage, checked before it becomes a domain value.
 
 use domain::artifact::{
-    Analysis, Confidence, Criterion, Disposition, FileAction, Finding, PlanBody, PlannedFile,
-    Priority, Question, Questions, Refinement, ReviewAnswer, Severity, ThreadAnswer,
+    Analysis, Confidence, Criterion, Disposition, FileAction, Finding, PlanBody, PlannedFile, Priority, Question,
+    Questions, Refinement, ReviewAnswer, Severity, ThreadAnswer,
 };
 use domain::money::Usd;
 use domain::path::RepoPath;
@@ -21,8 +21,7 @@ pub trait Output: DeserializeOwned + JsonSchema {
     /// Reads and bounds what the model sent; the error is written for the model.
     fn parse(value: &Value) -> Result<Self, String> {
         bounded(value)?;
-        serde_json::from_value(value.clone())
-            .map_err(|error| format!("The input does not fit the schema: {error}"))
+        serde_json::from_value(value.clone()).map_err(|error| format!("The input does not fit the schema: {error}"))
     }
 
     /// The JSON Schema of the tool's input.
@@ -38,12 +37,8 @@ pub trait Output: DeserializeOwned + JsonSchema {
 
 fn bounded(value: &Value) -> Result<(), String> {
     match value {
-        Value::String(text) if text.len() > MAX_TEXT => {
-            Err(format!("A text is longer than {MAX_TEXT} bytes."))
-        }
-        Value::Array(list) if list.len() > MAX_LIST => {
-            Err(format!("A list has more than {MAX_LIST} entries."))
-        }
+        Value::String(text) if text.len() > MAX_TEXT => Err(format!("A text is longer than {MAX_TEXT} bytes.")),
+        Value::Array(list) if list.len() > MAX_LIST => Err(format!("A list has more than {MAX_LIST} entries.")),
         Value::Array(list) => list.iter().try_for_each(bounded),
         Value::Object(map) => map.values().try_for_each(bounded),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
@@ -55,11 +50,7 @@ fn path(text: &str) -> Result<RepoPath, String> {
 }
 
 fn filled(name: &str, text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err(format!("`{name}` is empty."))
-    } else {
-        Ok(text.trim().to_owned())
-    }
+    if text.trim().is_empty() { Err(format!("`{name}` is empty.")) } else { Ok(text.trim().to_owned()) }
 }
 
 /// What analysis returns.
@@ -94,17 +85,10 @@ impl AnalysisOutput {
     /// Becomes an analysis, with questions if there are any; too many are refused.
     pub fn into_domain(self, max_questions: u32) -> Result<(Analysis, Option<Questions>), String> {
         if self.questions.len() > max_questions as usize {
-            return Err(format!(
-                "{} questions; at most {max_questions} are allowed.",
-                self.questions.len()
-            ));
+            return Err(format!("{} questions; at most {max_questions} are allowed.", self.questions.len()));
         }
         let understanding = filled("understanding", &self.understanding)?;
-        let relevant_files = self
-            .relevant_files
-            .iter()
-            .map(|p| path(p))
-            .collect::<Result<_, _>>()?;
+        let relevant_files = self.relevant_files.iter().map(|p| path(p)).collect::<Result<_, _>>()?;
         let mut questions = Vec::new();
         for (number, question) in (1..).zip(self.questions) {
             questions.push(Question {
@@ -115,17 +99,8 @@ impl AnalysisOutput {
                 options: question.options,
             });
         }
-        let asked = (!questions.is_empty()).then(|| Questions {
-            understanding: understanding.clone(),
-            questions,
-        });
-        Ok((
-            Analysis {
-                understanding,
-                relevant_files,
-            },
-            asked,
-        ))
+        let asked = (!questions.is_empty()).then(|| Questions { understanding: understanding.clone(), questions });
+        Ok((Analysis { understanding, relevant_files }, asked))
     }
 }
 
@@ -261,11 +236,7 @@ impl Output for PlanOutput {}
 
 impl PlanOutput {
     /// Becomes the body of a plan; `exists` says which files the repository has.
-    pub fn into_domain(
-        self,
-        estimated_cost: Usd,
-        exists: &dyn Fn(&RepoPath) -> bool,
-    ) -> Result<PlanBody, String> {
+    pub fn into_domain(self, estimated_cost: Usd, exists: &dyn Fn(&RepoPath) -> bool) -> Result<PlanBody, String> {
         if self.files.is_empty() || self.steps.is_empty() {
             return Err("A plan names at least one file and one step.".to_owned());
         }
@@ -289,11 +260,7 @@ impl PlanOutput {
             if files.iter().any(|other| other.path == path) {
                 return Err(format!("`{path}` is named twice."));
             }
-            files.push(PlannedFile {
-                path,
-                action,
-                why: file.why,
-            });
+            files.push(PlannedFile { path, action, why: file.why });
         }
         Ok(PlanBody {
             summary: filled("summary", &self.summary)?,
@@ -371,8 +338,7 @@ impl ReviewOutput {
                 text: filled("text", &f.text)?,
             })
         };
-        let findings: Result<Vec<Finding>, String> =
-            self.findings.into_iter().map(finding).collect();
+        let findings: Result<Vec<Finding>, String> = self.findings.into_iter().map(finding).collect();
         Ok((filled("summary", &self.summary)?, findings?))
     }
 }
@@ -417,13 +383,7 @@ impl RevisionOutput {
     /// Becomes the answer to a review whose threads are known.
     pub fn into_domain(self, threads: &[&str]) -> Result<ReviewAnswer, String> {
         for id in threads {
-            if self
-                .threads
-                .iter()
-                .filter(|answer| answer.id == *id)
-                .count()
-                != 1
-            {
+            if self.threads.iter().filter(|answer| answer.id == *id).count() != 1 {
                 return Err(format!("Thread `{id}` needs exactly one answer."));
             }
         }

@@ -8,9 +8,7 @@ use domain::error::{Failure, Fault};
 use domain::name::ModelName;
 use domain::path::RepoPath;
 use domain::policy::ModelRole;
-use engine::port::{
-    Block, ModelAnswer, ModelRequest, SourceTree, Stop, ToolResult, ToolSpec, Utterance,
-};
+use engine::port::{Block, ModelAnswer, ModelRequest, SourceTree, Stop, ToolResult, ToolSpec, Utterance};
 use engine::stage::{Turn, TurnInput};
 use serde::{Deserialize, Serialize};
 use workspace::Jail;
@@ -69,14 +67,11 @@ pub fn step<T: Output, D>(
     input: &TurnInput,
 ) -> Result<Step<D>, Failure> {
     let mut state = match &input.checkpoint {
-        Some(bytes) => serde_json::from_slice(bytes)
-            .map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be read"))?,
+        Some(bytes) => {
+            serde_json::from_slice(bytes).map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be read"))?
+        }
         None => Checkpoint {
-            messages: vec![Utterance::User {
-                blocks: vec![Block::Text {
-                    text: task.prompt.clone(),
-                }],
-            }],
+            messages: vec![Utterance::User { blocks: vec![Block::Text { text: task.prompt.clone() }] }],
             changes: task.changes.clone(),
             turns: 0,
             invalid: 0,
@@ -101,10 +96,7 @@ fn take<T: Output, D>(
 ) -> Result<Option<D>, Failure> {
     state.turns += 1;
     if answer.stop == Stop::Refusal {
-        return Err(Failure::new(
-            Fault::Invalid,
-            "the model declined to work on this ticket",
-        ));
+        return Err(Failure::new(Fault::Invalid, "the model declined to work on this ticket"));
     }
     if state.turns > MAX_TURNS {
         return Err(Failure::new(
@@ -112,9 +104,7 @@ fn take<T: Output, D>(
             format!("the model did not finish in {MAX_TURNS} turns; a smaller ticket may help"),
         ));
     }
-    state.messages.push(Utterance::Assistant {
-        opaque: answer.opaque.clone(),
-    });
+    state.messages.push(Utterance::Assistant { opaque: answer.opaque.clone() });
     let mut blocks = Vec::new();
     let mut problem: Option<String> = None;
     for call in &answer.calls {
@@ -131,32 +121,20 @@ fn take<T: Output, D>(
         };
         let is_error = result.is_err();
         let text = result.unwrap_or_else(|error| error);
-        blocks.push(Block::Result(ToolResult {
-            id: call.id.clone(),
-            text,
-            is_error,
-        }));
+        blocks.push(Block::Result(ToolResult { id: call.id.clone(), text, is_error }));
     }
     if answer.calls.is_empty() {
         let say = match &answer.stop {
-            Stop::MaxTokens => {
-                "Your answer was cut off. Go on in smaller steps, and finish with `submit`."
-            }
-            Stop::EndTurn | Stop::ToolUse | Stop::Refusal | Stop::Other(_) => {
-                "Finish by calling the tool `submit`."
-            }
+            Stop::MaxTokens => "Your answer was cut off. Go on in smaller steps, and finish with `submit`.",
+            Stop::EndTurn | Stop::ToolUse | Stop::Refusal | Stop::Other(_) => "Finish by calling the tool `submit`.",
         };
         problem = Some(say.to_owned());
-        blocks.push(Block::Text {
-            text: say.to_owned(),
-        });
+        blocks.push(Block::Text { text: say.to_owned() });
     }
     match problem {
         None => state.invalid = 0,
         Some(problem) if state.invalid == MAX_INVALID => {
-            let said = format!(
-                "the model's result could not be used, also after {MAX_INVALID} corrections: {problem}"
-            );
+            let said = format!("the model's result could not be used, also after {MAX_INVALID} corrections: {problem}");
             return Err(Failure::new(Fault::Invalid, said));
         }
         Some(_) => state.invalid += 1,
@@ -165,22 +143,14 @@ fn take<T: Output, D>(
     Ok(None)
 }
 
-fn ask<T: Output, D>(
-    task: &Task<'_, T, D>,
-    state: &Checkpoint,
-    input: &TurnInput,
-) -> Result<Turn, Failure> {
+fn ask<T: Output, D>(task: &Task<'_, T, D>, state: &Checkpoint, input: &TurnInput) -> Result<Turn, Failure> {
     let mut tools = specs(task.tools);
     tools.push(ToolSpec {
         name: "submit".to_owned(),
         description: "Hands in the result and ends the task.".to_owned(),
         input: T::schema(),
     });
-    let model: Option<ModelName> = input
-        .ticket
-        .model
-        .clone()
-        .or_else(|| input.policy.models.get(&task.role).cloned());
+    let model: Option<ModelName> = input.ticket.model.clone().or_else(|| input.policy.models.get(&task.role).cloned());
     let request = ModelRequest {
         model,
         system: SYSTEM.to_owned(),
@@ -189,11 +159,7 @@ fn ask<T: Output, D>(
         messages: state.messages.clone(),
     };
     let reserve = price::most(&request);
-    let checkpoint = serde_json::to_vec(state)
-        .map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be stored"))?;
-    Ok(Turn::Ask {
-        request: Box::new(request),
-        reserve,
-        checkpoint,
-    })
+    let checkpoint =
+        serde_json::to_vec(state).map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be stored"))?;
+    Ok(Turn::Ask { request: Box::new(request), reserve, checkpoint })
 }

@@ -107,35 +107,19 @@ fn spec<T: JsonSchema>(name: &str, description: &str) -> ToolSpec {
         object.remove("title");
         object.remove("description");
     }
-    ToolSpec {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        input,
-    }
+    ToolSpec { name: name.to_owned(), description: description.to_owned(), input }
 }
 
 /// The tools of a stage, always in the same order.
 pub fn specs(tools: Tools) -> Vec<ToolSpec> {
     let mut all = Vec::new();
     if tools != Tools::None {
-        all.push(spec::<ListInput>(
-            "list",
-            "Lists the files of the repository, by a glob where one is given.",
-        ));
-        all.push(spec::<SearchInput>(
-            "search",
-            "Finds lines in all files; gives path, line and text.",
-        ));
-        all.push(spec::<ReadInput>(
-            "read",
-            "Reads a file with line numbers, whole or from start to end.",
-        ));
+        all.push(spec::<ListInput>("list", "Lists the files of the repository, by a glob where one is given."));
+        all.push(spec::<SearchInput>("search", "Finds lines in all files; gives path, line and text."));
+        all.push(spec::<ReadInput>("read", "Reads a file with line numbers, whole or from start to end."));
     }
     if tools == Tools::Write {
-        all.push(spec::<EditInput>(
-            "edit",
-            "Replaces a text that occurs exactly once in a file.",
-        ));
+        all.push(spec::<EditInput>("edit", "Replaces a text that occurs exactly once in a file."));
         all.push(spec::<CreateInput>("create", "Makes a new file."));
         all.push(spec::<DeleteInput>("delete", "Removes a file."));
         all.push(spec::<RenameInput>("rename", "Gives a file another path."));
@@ -144,8 +128,7 @@ pub fn specs(tools: Tools) -> Vec<ToolSpec> {
 }
 
 fn input<T: for<'a> Deserialize<'a>>(value: &Value) -> Result<T, String> {
-    serde_json::from_value(value.clone())
-        .map_err(|error| format!("The input does not fit the schema: {error}"))
+    serde_json::from_value(value.clone()).map_err(|error| format!("The input does not fit the schema: {error}"))
 }
 
 fn path(text: &str) -> Result<RepoPath, String> {
@@ -160,34 +143,26 @@ pub(crate) fn run(tools: Tools, jail: &mut Jail, call: &ToolCall) -> Result<Stri
         (Tools::Read | Tools::Write, "read") => read(jail, &input(&call.input)?)?,
         (Tools::Write, "edit") => {
             let input: EditInput = input(&call.input)?;
-            let line = jail
-                .edit(&path(&input.path)?, &input.old, &input.new)
-                .map_err(|e| e.to_string())?;
+            let line = jail.edit(&path(&input.path)?, &input.old, &input.new).map_err(|e| e.to_string())?;
             format!("Edited {} at line {line}.", input.path)
         }
         (Tools::Write, "create") => {
             let input: CreateInput = input(&call.input)?;
-            jail.create(&path(&input.path)?, &input.content)
-                .map_err(|e| e.to_string())?;
+            jail.create(&path(&input.path)?, &input.content).map_err(|e| e.to_string())?;
             format!("Created {}.", input.path)
         }
         (Tools::Write, "delete") => {
             let input: DeleteInput = input(&call.input)?;
-            jail.delete(&path(&input.path)?)
-                .map_err(|e| e.to_string())?;
+            jail.delete(&path(&input.path)?).map_err(|e| e.to_string())?;
             format!("Deleted {}.", input.path)
         }
         (Tools::Write, "rename") => {
             let input: RenameInput = input(&call.input)?;
-            jail.rename(&path(&input.from)?, &path(&input.to)?)
-                .map_err(|e| e.to_string())?;
+            jail.rename(&path(&input.from)?, &path(&input.to)?).map_err(|e| e.to_string())?;
             format!("Renamed {} to {}.", input.from, input.to)
         }
         _ => {
-            return Err(format!(
-                "There is no tool `{}` here.",
-                call.name.chars().take(40).collect::<String>()
-            ));
+            return Err(format!("There is no tool `{}` here.", call.name.chars().take(40).collect::<String>()));
         }
     };
     Ok(capped(text))
@@ -201,68 +176,30 @@ fn capped(text: String) -> String {
     let head = text.floor_char_boundary(MAX_RESULT * 2 / 3);
     let tail = text.ceil_char_boundary(text.len() - MAX_RESULT / 3);
     let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or("").to_owned();
-    format!(
-        "{}\n… {} bytes left out; ask for less …\n{}",
-        part(0..head),
-        tail - head,
-        part(tail..text.len())
-    )
+    format!("{}\n… {} bytes left out; ask for less …\n{}", part(0..head), tail - head, part(tail..text.len()))
 }
 
 fn list(jail: &Jail, input: &ListInput) -> Result<String, String> {
-    let glob = input
-        .glob
-        .as_deref()
-        .map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
-    let glob = glob
-        .transpose()
-        .map_err(|error| format!("The glob cannot be used: {error}"))?
-        .map(|g| g.compile_matcher());
-    let files: Vec<RepoPath> = jail
-        .files()
-        .into_iter()
-        .filter(|path| {
-            glob.as_ref()
-                .is_none_or(|glob| glob.is_match(path.as_str()))
-        })
-        .collect();
-    let mut lines: Vec<String> = files
-        .iter()
-        .take(MAX_PATHS)
-        .map(ToString::to_string)
-        .collect();
+    let glob = input.glob.as_deref().map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
+    let glob =
+        glob.transpose().map_err(|error| format!("The glob cannot be used: {error}"))?.map(|g| g.compile_matcher());
+    let files: Vec<RepoPath> =
+        jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))).collect();
+    let mut lines: Vec<String> = files.iter().take(MAX_PATHS).map(ToString::to_string).collect();
     if files.len() > MAX_PATHS {
         lines.push(format!("… and {} more", files.len() - MAX_PATHS));
     }
-    Ok(if lines.is_empty() {
-        "No file matches.".to_owned()
-    } else {
-        lines.join("\n")
-    })
+    Ok(if lines.is_empty() { "No file matches.".to_owned() } else { lines.join("\n") })
 }
 
 fn search(jail: &Jail, input: &SearchInput) -> Result<String, String> {
-    let found = jail.search(
-        &input.query,
-        input.regex.unwrap_or(false),
-        input.glob.as_deref(),
-        MAX_HITS,
-    );
+    let found = jail.search(&input.query, input.regex.unwrap_or(false), input.glob.as_deref(), MAX_HITS);
     let (hits, more) = found.map_err(|error| error.to_string())?;
-    let mut lines: Vec<String> = hits
-        .iter()
-        .map(|hit| format!("{}:{}: {}", hit.path, hit.line, hit.text))
-        .collect();
+    let mut lines: Vec<String> = hits.iter().map(|hit| format!("{}:{}: {}", hit.path, hit.line, hit.text)).collect();
     if more {
-        lines.push(format!(
-            "… more than {MAX_HITS} lines match; narrow the search"
-        ));
+        lines.push(format!("… more than {MAX_HITS} lines match; narrow the search"));
     }
-    Ok(if lines.is_empty() {
-        "No line matches.".to_owned()
-    } else {
-        verbatim("repository", &lines.join("\n"))
-    })
+    Ok(if lines.is_empty() { "No line matches.".to_owned() } else { verbatim("repository", &lines.join("\n")) })
 }
 
 fn read(jail: &Jail, input: &ReadInput) -> Result<String, String> {
@@ -270,13 +207,7 @@ fn read(jail: &Jail, input: &ReadInput) -> Result<String, String> {
     let text = jail.read(&path).map_err(|error| error.to_string())?;
     let start = input.start.unwrap_or(1).max(1);
     let end = input.end.unwrap_or(usize::MAX);
-    let lines = text
-        .lines()
-        .enumerate()
-        .skip(start - 1)
-        .take_while(|(at, _)| *at < end);
-    let numbered: Vec<String> = lines
-        .map(|(at, line)| format!("{:>5}  {line}", at + 1))
-        .collect();
+    let lines = text.lines().enumerate().skip(start - 1).take_while(|(at, _)| *at < end);
+    let numbered: Vec<String> = lines.map(|(at, line)| format!("{:>5}  {line}", at + 1)).collect();
     Ok(verbatim(path.as_str(), &numbered.join("\n")))
 }

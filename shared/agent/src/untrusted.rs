@@ -7,15 +7,10 @@ const MAX: usize = 64 * 1024;
 
 /// Wraps what people wrote so that it reads as data: without hidden characters and HTML comments.
 pub fn untrusted(source: &str, text: &str) -> String {
-    let mut clean: String = text
-        .chars()
-        .filter(|c| !is_hidden(*c) && (!c.is_control() || matches!(c, '\n' | '\t')))
-        .collect();
+    let mut clean: String =
+        text.chars().filter(|c| !is_hidden(*c) && (!c.is_control() || matches!(c, '\n' | '\t'))).collect();
     while let Some(at) = clean.find("<!--") {
-        let end = clean
-            .get(at..)
-            .and_then(|rest| rest.find("-->"))
-            .map_or(clean.len(), |end| at + end + 3);
+        let end = clean.get(at..).and_then(|rest| rest.find("-->")).map_or(clean.len(), |end| at + end + 3);
         clean.replace_range(at..end, "");
     }
     if clean.len() > MAX {
@@ -28,9 +23,7 @@ pub fn untrusted(source: &str, text: &str) -> String {
 
 /// Wraps what must be read exactly as it is, such as a file that will be edited.
 pub(crate) fn verbatim(source: &str, text: &str) -> String {
-    let text = text
-        .replace("<untrusted", "&lt;untrusted")
-        .replace("</untrusted", "&lt;/untrusted");
+    let text = text.replace("<untrusted", "&lt;untrusted").replace("</untrusted", "&lt;/untrusted");
     format!("<untrusted source=\"{source}\">\n{text}\n</untrusted>")
 }
 

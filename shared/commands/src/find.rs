@@ -38,9 +38,7 @@ pub fn find(text: &str, handle: &str, markup: Markup) -> Result<Found, CommandEr
         return Ok(Found::Nothing);
     };
     if starts.len() > 1 {
-        return Err(CommandError::Several {
-            count: starts.len(),
-        });
+        return Err(CommandError::Several { count: starts.len() });
     }
     let said = visible.get(after..).unwrap_or("").trim();
     if said.is_empty() {
@@ -65,20 +63,12 @@ mod tests {
 
     #[track_caller]
     fn nothing(text: &str) {
-        assert_eq!(
-            find(text, "prfactory", Markup::Markdown),
-            Ok(Found::Nothing),
-            "{text:?}"
-        );
+        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Nothing), "{text:?}");
     }
 
     #[track_caller]
     fn command(text: &str, expected: &Command) {
-        assert_eq!(
-            find(text, "prfactory", Markup::Markdown),
-            Ok(Found::Command(expected.clone())),
-            "{text:?}"
-        );
+        assert_eq!(find(text, "prfactory", Markup::Markdown), Ok(Found::Command(expected.clone())), "{text:?}");
     }
 
     #[test]
@@ -117,16 +107,9 @@ mod tests {
 
     #[test]
     fn a_bare_mention_and_two_commands_are_told_apart() {
+        assert_eq!(find("@prfactory", "prfactory", Markup::Markdown), Ok(Found::Mention));
         assert_eq!(
-            find("@prfactory", "prfactory", Markup::Markdown),
-            Ok(Found::Mention)
-        );
-        assert_eq!(
-            find(
-                "@prfactory cancel\n\n@prfactory retry",
-                "prfactory",
-                Markup::Markdown
-            ),
+            find("@prfactory cancel\n\n@prfactory retry", "prfactory", Markup::Markdown),
             Err(CommandError::Several { count: 2 })
         );
     }
@@ -141,17 +124,9 @@ mod tests {
             "* /prfactory cancel",
             "see /prfactory cancel",
         ] {
-            assert_eq!(
-                find(text, "prfactory", Markup::Wiki),
-                Ok(Found::Nothing),
-                "{text:?}"
-            );
+            assert_eq!(find(text, "prfactory", Markup::Wiki), Ok(Found::Nothing), "{text:?}");
         }
-        let found = find(
-            "{quote}x{quote}\nok\n/prfactory cancel",
-            "prfactory",
-            Markup::Wiki,
-        );
+        let found = find("{quote}x{quote}\nok\n/prfactory cancel", "prfactory", Markup::Wiki);
         assert_eq!(found, Ok(Found::Command(Command::Cancel)));
     }
 

@@ -11,12 +11,7 @@ pub fn help(handle: &str) -> String {
     );
     for verb in VERBS {
         let usage = verb.usage().replace('|', "\\|");
-        let _ = writeln!(
-            text,
-            "| `{usage}` | {} | {} |",
-            verb.does,
-            verb.least.as_str()
-        );
+        let _ = writeln!(text, "| `{usage}` | {} | {} |", verb.does, verb.least.as_str());
     }
     text
 }

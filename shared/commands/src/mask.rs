@@ -28,9 +28,7 @@ pub(crate) fn mask(text: &str, markup: Markup) -> Masked {
 }
 
 fn blank_like(text: &str) -> Vec<u8> {
-    text.bytes()
-        .map(|b| if b == b'\n' { b'\n' } else { b' ' })
-        .collect()
+    text.bytes().map(|b| if b == b'\n' { b'\n' } else { b' ' }).collect()
 }
 
 fn copy(from: &str, range: std::ops::Range<usize>, to: &mut [u8]) {
@@ -51,8 +49,7 @@ fn markdown(text: &str) -> Masked {
     let mut plain = blank_like(text);
     let mut visible = text.as_bytes().to_vec();
     let mut stack: Vec<TagEnd> = Vec::new();
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Start(tag) => {
@@ -100,15 +97,11 @@ fn wiki(text: &str) -> Masked {
             };
         }
         let start = line.trim_start();
-        let marked = start.starts_with("bq.")
-            || start.starts_with(['*', '#', '-', '|', '{'])
-            || start.starts_with("h1.");
+        let marked =
+            start.starts_with("bq.") || start.starts_with(['*', '#', '-', '|', '{']) || start.starts_with("h1.");
         if was_open || open.is_some() || marked {
             blank(range, &mut plain);
         }
     }
-    Masked {
-        plain,
-        visible: text.as_bytes().to_vec(),
-    }
+    Masked { plain, visible: text.as_bytes().to_vec() }
 }

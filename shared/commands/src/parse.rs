@@ -144,26 +144,14 @@ pub fn parse(said: &str) -> Result<Command, CommandError> {
 }
 
 fn unknown(name: &str) -> CommandError {
-    let nearest = VERBS
-        .iter()
-        .map(|verb| (strsim::osa_distance(name, verb.name), verb.name))
-        .min();
-    let suggestion = nearest
-        .filter(|(distance, _)| *distance <= 2 && name.len() > 2)
-        .map(|(_, name)| name);
-    let verb = name
-        .chars()
-        .filter(|c| !c.is_control() && *c != '`')
-        .take(30)
-        .collect();
+    let nearest = VERBS.iter().map(|verb| (strsim::osa_distance(name, verb.name), verb.name)).min();
+    let suggestion = nearest.filter(|(distance, _)| *distance <= 2 && name.len() > 2).map(|(_, name)| name);
+    let verb = name.chars().filter(|c| !c.is_control() && *c != '`').take(30).collect();
     CommandError::Unknown { verb, suggestion }
 }
 
 fn usage(verb: &Verb, problem: impl Into<String>) -> CommandError {
-    CommandError::Usage {
-        problem: problem.into(),
-        usage: verb.usage(),
-    }
+    CommandError::Usage { problem: problem.into(), usage: verb.usage() }
 }
 
 /// A verb without arguments; the first line must be empty, people may go on talking below.
@@ -172,10 +160,7 @@ fn none(verb: &Verb, rest: &str, command: Command) -> Result<Command, CommandErr
     if first.trim().is_empty() || rest.is_empty() {
         return Ok(command);
     }
-    Err(usage(
-        verb,
-        format!("`{}` takes nothing after it.", verb.name),
-    ))
+    Err(usage(verb, format!("`{}` takes nothing after it.", verb.name)))
 }
 
 fn text(verb: &Verb, rest: &str) -> Result<String, CommandError> {
@@ -183,10 +168,7 @@ fn text(verb: &Verb, rest: &str) -> Result<String, CommandError> {
         return Err(usage(verb, format!("`{}` needs a text.", verb.name)));
     }
     if rest.len() > MAX_TEXT {
-        return Err(usage(
-            verb,
-            format!("The text is longer than {MAX_TEXT} bytes."),
-        ));
+        return Err(usage(verb, format!("The text is longer than {MAX_TEXT} bytes.")));
     }
     Ok(rest.to_owned())
 }
@@ -201,34 +183,22 @@ fn approve(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
         None => (first_line(rest), ""),
     };
     if note.len() > MAX_TEXT {
-        return Err(usage(
-            verb,
-            format!("The note is longer than {MAX_TEXT} bytes."),
-        ));
+        return Err(usage(verb, format!("The note is longer than {MAX_TEXT} bytes.")));
     }
     let hash = head.trim_matches('`');
     let hash = match (hash.is_empty(), HashPrefix::parse(hash)) {
         (true, _) => None,
         (false, Some(hash)) => Some(hash),
         (false, None) => {
-            return Err(usage(
-                verb,
-                "The hash must be the first 12 or more hex digits of what you approve.",
-            ));
+            return Err(usage(verb, "The hash must be the first 12 or more hex digits of what you approve."));
         }
     };
-    Ok(Command::Approve {
-        hash,
-        note: note.to_owned(),
-    })
+    Ok(Command::Approve { hash, note: note.to_owned() })
 }
 
 fn fix(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
     if rest.len() > MAX_TEXT {
-        return Err(usage(
-            verb,
-            format!("The text is longer than {MAX_TEXT} bytes."),
-        ));
+        return Err(usage(verb, format!("The text is longer than {MAX_TEXT} bytes.")));
     }
     let (word, more) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let (what, instruction) = match word.to_lowercase().as_str() {
@@ -237,10 +207,7 @@ fn fix(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
         "conflicts" => (FixWhat::Conflicts, more),
         _ => (FixWhat::Review, rest),
     };
-    Ok(Command::Fix {
-        what,
-        instruction: instruction.trim().to_owned(),
-    })
+    Ok(Command::Fix { what, instruction: instruction.trim().to_owned() })
 }
 
 fn autofix(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
@@ -256,16 +223,10 @@ fn budget(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
     if amount.is_empty() {
         return Ok(Command::Budget(None));
     }
-    let add = amount
-        .strip_prefix('+')
-        .and_then(Usd::parse)
-        .filter(|usd| *usd > Usd::ZERO);
+    let add = amount.strip_prefix('+').and_then(Usd::parse).filter(|usd| *usd > Usd::ZERO);
     match add {
         Some(usd) => Ok(Command::Budget(Some(usd))),
-        None => Err(usage(
-            verb,
-            "The amount is added, in dollars: `+2` or `+0.50`.",
-        )),
+        None => Err(usage(verb, "The amount is added, in dollars: `+2` or `+0.50`.")),
     }
 }
 
@@ -277,14 +238,9 @@ fn model(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
 
 fn repo(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
     let line = first_line(rest).trim_matches('`');
-    let (name, branch) = line
-        .split_once('@')
-        .map_or((line, None), |(name, branch)| (name, Some(branch)));
+    let (name, branch) = line.split_once('@').map_or((line, None), |(name, branch)| (name, Some(branch)));
     let repo = RepoName::parse(name).map_err(|_| usage(verb, "That is no repository."))?;
-    let branch = branch
-        .map(BranchName::parse)
-        .transpose()
-        .map_err(|_| usage(verb, "That is no branch."))?;
+    let branch = branch.map(BranchName::parse).transpose().map_err(|_| usage(verb, "That is no branch."))?;
     Ok(Command::Repo { repo, branch })
 }
 
@@ -292,10 +248,7 @@ fn repo(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
 fn answers(verb: &Verb, rest: &str) -> Result<Vec<(u32, String)>, CommandError> {
     let mut found: Vec<(u32, String)> = Vec::new();
     for word in rest.split_inclusive(char::is_whitespace) {
-        let number = word
-            .trim_end()
-            .strip_suffix([':', ')'])
-            .and_then(|n| n.parse::<u32>().ok());
+        let number = word.trim_end().strip_suffix([':', ')']).and_then(|n| n.parse::<u32>().ok());
         match (number, found.last_mut()) {
             (Some(n), last) if n > 0 && last.as_ref().is_none_or(|(before, _)| n > *before) => {
                 found.push((n, String::new()));
@@ -307,17 +260,11 @@ fn answers(verb: &Verb, rest: &str) -> Result<Vec<(u32, String)>, CommandError> 
     for (number, text) in &mut found {
         *text = text.trim().to_owned();
         if text.is_empty() || text.len() > MAX_TEXT {
-            return Err(usage(
-                verb,
-                format!("Answer {number} is empty or longer than {MAX_TEXT} bytes."),
-            ));
+            return Err(usage(verb, format!("Answer {number} is empty or longer than {MAX_TEXT} bytes.")));
         }
     }
     if found.is_empty() || found.len() > MAX_ANSWERS {
-        return Err(usage(
-            verb,
-            format!("Give 1 to {MAX_ANSWERS} numbered answers."),
-        ));
+        return Err(usage(verb, format!("Give 1 to {MAX_ANSWERS} numbered answers.")));
     }
     Ok(found)
 }
@@ -355,56 +302,23 @@ mod tests {
     #[test]
     fn answers_are_split_at_growing_numbers() {
         let answers = parse("answer 1: in 2 places: a and b\n2: no\n  4) maybe 3: stays");
-        let expected = [
-            (1, "in 2 places: a and b"),
-            (2, "no"),
-            (4, "maybe 3: stays"),
-        ];
-        assert_eq!(
-            answers,
-            Ok(Command::Answer(
-                expected.map(|(n, t)| (n, t.to_owned())).to_vec()
-            ))
-        );
+        let expected = [(1, "in 2 places: a and b"), (2, "no"), (4, "maybe 3: stays")];
+        assert_eq!(answers, Ok(Command::Answer(expected.map(|(n, t)| (n, t.to_owned())).to_vec())));
         assert!(parse("answer yes").is_err());
         assert!(parse("answer 1:").is_err());
     }
 
     #[test]
     fn arguments_are_typed() {
-        assert_eq!(
-            parse("approve"),
-            Ok(Command::Approve {
-                hash: None,
-                note: String::new()
-            })
-        );
+        assert_eq!(parse("approve"), Ok(Command::Approve { hash: None, note: String::new() }));
         let approved = parse("approve `9F2C41AB00DE` -- but keep the docs");
         let hash = HashPrefix::parse("9f2c41ab00de");
-        assert_eq!(
-            approved,
-            Ok(Command::Approve {
-                hash,
-                note: "but keep the docs".to_owned()
-            })
-        );
-        assert_eq!(
-            parse("budget +0.50"),
-            Ok(Command::Budget(Usd::parse("0.5")))
-        );
-        assert_eq!(
-            parse("fix ci please"),
-            Ok(Command::Fix {
-                what: FixWhat::Ci,
-                instruction: "please".to_owned()
-            })
-        );
+        assert_eq!(approved, Ok(Command::Approve { hash, note: "but keep the docs".to_owned() }));
+        assert_eq!(parse("budget +0.50"), Ok(Command::Budget(Usd::parse("0.5"))));
+        assert_eq!(parse("fix ci please"), Ok(Command::Fix { what: FixWhat::Ci, instruction: "please".to_owned() }));
         assert_eq!(
             parse("fix the typo"),
-            Ok(Command::Fix {
-                what: FixWhat::Review,
-                instruction: "the typo".to_owned()
-            })
+            Ok(Command::Fix { what: FixWhat::Review, instruction: "the typo".to_owned() })
         );
     }
 }

@@ -29,23 +29,11 @@ pub fn pack(tree: &dyn SourceTree, ranked: &[Ranked], budget: usize) -> String {
     }
     text.push_str("\n## Files most like the ticket, best first\n");
     for file in ranked.iter().take(MAX_RANKED) {
-        let _ = writeln!(
-            text,
-            "{} (score {:.1}: text {:.1}, path {:.1})",
-            file.path, file.score, file.body, file.location
-        );
+        let _ =
+            writeln!(text, "{} (score {:.1}: text {:.1}, path {:.1})", file.path, file.score, file.body, file.location);
     }
-    for path in CONVENTIONS
-        .iter()
-        .filter_map(|name| RepoPath::parse(name).ok())
-    {
-        append(
-            &mut text,
-            tree,
-            &path,
-            "Conventions of the repository",
-            budget,
-        );
+    for path in CONVENTIONS.iter().filter_map(|name| RepoPath::parse(name).ok()) {
+        append(&mut text, tree, &path, "Conventions of the repository", budget);
     }
     for file in ranked {
         if text.len() >= budget {
@@ -57,12 +45,7 @@ pub fn pack(tree: &dyn SourceTree, ranked: &[Ranked], budget: usize) -> String {
 }
 
 fn append(text: &mut String, tree: &dyn SourceTree, path: &RepoPath, what: &str, budget: usize) {
-    let Some(content) = tree
-        .read(path)
-        .ok()
-        .flatten()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-    else {
+    let Some(content) = tree.read(path).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()) else {
         return;
     };
     let mut part = format!("\n## {what}: {path}\n");

@@ -56,55 +56,28 @@ pub fn rank(tree: &dyn SourceTree, text: &TicketText) -> Vec<Ranked> {
         .entries()
         .iter()
         .filter_map(|entry| {
-            let wanted = matches!(entry.kind, EntryKind::Regular | EntryKind::Executable)
-                && entry.size <= MAX_FILE;
+            let wanted = matches!(entry.kind, EntryKind::Regular | EntryKind::Executable) && entry.size <= MAX_FILE;
             wanted.then(|| document(tree, &entry.path)).flatten()
         })
         .collect();
     let count = documents.len().max(1) as f64;
     let mean = |length: fn(&Document) -> f64| documents.iter().map(length).sum::<f64>() / count;
-    let (mean_body, mean_location) = (
-        mean(|d| d.body_length).max(1.0),
-        mean(|d| d.location_length).max(1.0),
-    );
-    let mut ranked: Vec<Ranked> = documents
-        .iter()
-        .map(|d| Ranked {
-            path: d.path.clone(),
-            score: 0.0,
-            body: 0.0,
-            location: 0.0,
-        })
-        .collect();
+    let (mean_body, mean_location) = (mean(|d| d.body_length).max(1.0), mean(|d| d.location_length).max(1.0));
+    let mut ranked: Vec<Ranked> =
+        documents.iter().map(|d| Ranked { path: d.path.clone(), score: 0.0, body: 0.0, location: 0.0 }).collect();
     for (term, weight) in &query {
-        let having = documents
-            .iter()
-            .filter(|d| d.body.contains_key(term) || d.location.contains_key(term))
-            .count() as f64;
+        let having =
+            documents.iter().filter(|d| d.body.contains_key(term) || d.location.contains_key(term)).count() as f64;
         let idf = (1.0 + (count - having + 0.5) / (having + 0.5)).ln();
         for (document, entry) in documents.iter().zip(&mut ranked) {
             let tf = |found: Option<&f64>, b: f64, length: f64, mean: f64| {
-                found.map_or(0.0, |n| {
-                    n * (K1 + 1.0) / (n + K1 * (1.0 - b + b * length / mean))
-                })
+                found.map_or(0.0, |n| n * (K1 + 1.0) / (n + K1 * (1.0 - b + b * length / mean)))
             };
-            entry.body += weight
-                * idf
-                * tf(
-                    document.body.get(term),
-                    BODY_B,
-                    document.body_length,
-                    mean_body,
-                );
+            entry.body += weight * idf * tf(document.body.get(term), BODY_B, document.body_length, mean_body);
             entry.location += PATH_WEIGHT
                 * weight
                 * idf
-                * tf(
-                    document.location.get(term),
-                    PATH_B,
-                    document.location_length,
-                    mean_location,
-                );
+                * tf(document.location.get(term), PATH_B, document.location_length, mean_location);
         }
     }
     for entry in &mut ranked {
@@ -112,11 +85,7 @@ pub fn rank(tree: &dyn SourceTree, text: &TicketText) -> Vec<Ranked> {
         entry.score = (entry.body + entry.location) * beside;
     }
     ranked.retain(|entry| entry.score > 0.0);
-    ranked.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| a.path.cmp(&b.path))
-    });
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
     ranked
 }
 
@@ -135,39 +104,22 @@ fn document(tree: &dyn SourceTree, path: &RepoPath) -> Option<Document> {
     };
     let (body, body_length) = count(terms(&text));
     let (location, location_length) = count(terms(path.as_str()));
-    Some(Document {
-        path: path.clone(),
-        body,
-        body_length,
-        location,
-        location_length,
-    })
+    Some(Document { path: path.clone(), body, body_length, location, location_length })
 }
 
 fn is_generated(path: &RepoPath, text: &str) -> bool {
     let name = path.file_name();
-    let lock = name.ends_with(".lock")
-        || name.ends_with("-lock.json")
-        || name.contains(".min.")
-        || name == "go.sum";
-    let vendored = path
-        .as_str()
-        .split('/')
-        .any(|part| matches!(part, "vendor" | "node_modules" | "third_party"));
+    let lock = name.ends_with(".lock") || name.ends_with("-lock.json") || name.contains(".min.") || name == "go.sum";
+    let vendored = path.as_str().split('/').any(|part| matches!(part, "vendor" | "node_modules" | "third_party"));
     let long_line = text.lines().take(20).any(|line| line.len() > 5_000);
     lock || vendored || long_line
 }
 
 fn is_beside(path: &RepoPath) -> bool {
     let lower = path.as_str().to_lowercase();
-    let inside = lower.split('/').any(|part| {
-        matches!(
-            part,
-            "test" | "tests" | "spec" | "docs" | "doc" | "examples" | "example"
-        )
-    });
-    let named = ["_test.", "test_", ".test.", ".spec.", "_spec."]
-        .iter()
-        .any(|mark| lower.contains(mark));
+    let inside = lower
+        .split('/')
+        .any(|part| matches!(part, "test" | "tests" | "spec" | "docs" | "doc" | "examples" | "example"));
+    let named = ["_test.", "test_", ".test.", ".spec.", "_spec."].iter().any(|mark| lower.contains(mark));
     inside || named
 }

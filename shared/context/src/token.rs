@@ -2,9 +2,9 @@
 
 /// Words so common in tickets and code that they tell nothing.
 const STOP: &[&str] = &[
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "can", "do", "for", "from", "has",
-    "have", "i", "if", "in", "is", "it", "its", "not", "of", "on", "or", "should", "so", "that",
-    "the", "this", "to", "was", "we", "when", "with", "you",
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "can", "do", "for", "from", "has", "have", "i", "if", "in",
+    "is", "it", "its", "not", "of", "on", "or", "should", "so", "that", "the", "this", "to", "was", "we", "when",
+    "with", "you",
 ];
 
 /// Splits text into terms; `camelCase`, `snake_case` and `Dotted.names` give the whole and the parts.
@@ -39,8 +39,7 @@ fn parts(word: &str) -> Vec<String> {
         let next_lower = chars.peek().is_some_and(|n| n.is_lowercase());
         let starts = c == '_'
             || before.is_some_and(|b| {
-                (c.is_uppercase() && (b.is_lowercase() || next_lower))
-                    || c.is_numeric() != b.is_numeric()
+                (c.is_uppercase() && (b.is_lowercase() || next_lower)) || c.is_numeric() != b.is_numeric()
             });
         if starts {
             parts.push(String::new());
@@ -62,13 +61,7 @@ mod tests {
 
     #[test]
     fn identifiers_give_whole_and_parts() {
-        assert_eq!(
-            terms("parseHTTPHeader"),
-            ["parsehttpheader", "parse", "http", "header"]
-        );
-        assert_eq!(
-            terms("the max_retry_count of utf8"),
-            ["max_retry_count", "max", "retry", "count", "utf8", "utf"]
-        );
+        assert_eq!(terms("parseHTTPHeader"), ["parsehttpheader", "parse", "http", "header"]);
+        assert_eq!(terms("the max_retry_count of utf8"), ["max_retry_count", "max", "retry", "count", "utf8", "utf"]);
     }
 }

@@ -186,9 +186,7 @@ impl Plan {
 
     /// Says in one sentence what is different from an earlier version.
     pub fn changes_since(&self, before: &Plan) -> String {
-        let paths = |plan: &Plan| -> Vec<String> {
-            plan.body.files.iter().map(|f| f.path.to_string()).collect()
-        };
+        let paths = |plan: &Plan| -> Vec<String> { plan.body.files.iter().map(|f| f.path.to_string()).collect() };
         let (old, new) = (paths(before), paths(self));
         let mut parts = Vec::new();
         let added: Vec<_> = new.iter().filter(|p| !old.contains(p)).cloned().collect();
@@ -209,11 +207,7 @@ impl Plan {
         differs(before.body.summary == self.body.summary, "summary");
         differs(before.body.steps == self.body.steps, "list of steps");
         differs(before.body.tests == self.body.tests, "list of tests");
-        if parts.is_empty() {
-            "only details of the wording changed".to_owned()
-        } else {
-            parts.join("; ")
-        }
+        if parts.is_empty() { "only details of the wording changed".to_owned() } else { parts.join("; ") }
     }
 }
 

@@ -60,9 +60,7 @@ impl Fault {
     /// Who has to act before a retry can help.
     pub fn who_acts(&self) -> &'static str {
         match self {
-            Self::Transient | Self::RateLimited { .. } | Self::Unknown => {
-                "nobody; it can simply be retried"
-            }
+            Self::Transient | Self::RateLimited { .. } | Self::Unknown => "nobody; it can simply be retried",
             Self::Quota => "an admin of this tenant",
             Self::Auth | Self::Permission => "whoever administers the connection",
             Self::Invalid => "the author of the ticket or a developer of the repository",
@@ -85,10 +83,7 @@ pub struct Failure {
 impl Failure {
     /// Puts a fault into words.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self {
-            fault,
-            message: message.into(),
-        }
+        Self { fault, message: message.into() }
     }
 }
 

@@ -58,37 +58,21 @@ impl GateReason {
     /// The least role that may let such a change through.
     pub fn least_role(&self) -> Role {
         match self {
-            Self::Sensitive { .. } | Self::HiddenCharacters { .. } | Self::Secret { .. } => {
-                Role::Admin
-            }
-            Self::OutOfScope { .. } | Self::Size { .. } | Self::UnresolvedFindings { .. } => {
-                Role::Approver
-            }
+            Self::Sensitive { .. } | Self::HiddenCharacters { .. } | Self::Secret { .. } => Role::Admin,
+            Self::OutOfScope { .. } | Self::Size { .. } | Self::UnresolvedFindings { .. } => Role::Approver,
         }
     }
 }
 
 impl fmt::Display for GateReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |paths: &[RepoPath]| {
-            paths
-                .iter()
-                .map(|p| format!("`{p}`"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let list = |paths: &[RepoPath]| paths.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
         match self {
-            Self::OutOfScope { paths } => write!(
-                f,
-                "touches files the approved plan does not name: {}",
-                list(paths)
-            ),
+            Self::OutOfScope { paths } => write!(f, "touches files the approved plan does not name: {}", list(paths)),
             Self::Sensitive { paths } => write!(f, "touches sensitive files: {}", list(paths)),
-            Self::HiddenCharacters { paths } => write!(
-                f,
-                "adds invisible or bidirectional characters in {}",
-                list(paths)
-            ),
+            Self::HiddenCharacters { paths } => {
+                write!(f, "adds invisible or bidirectional characters in {}", list(paths))
+            }
             Self::Secret { paths } => {
                 write!(f, "adds what looks like a credential in {}", list(paths))
             }
@@ -178,26 +162,13 @@ pub fn check(
 }
 
 fn pick(change_set: &ChangeSet, hit: impl Fn(&RepoPath, &FileChange) -> bool) -> Vec<RepoPath> {
-    change_set
-        .files
-        .iter()
-        .filter(|(path, change)| hit(path, change))
-        .map(|(path, _)| path.clone())
-        .collect()
+    change_set.files.iter().filter(|(path, change)| hit(path, change)).map(|(path, _)| path.clone()).collect()
 }
 
 fn patterns(extra: &[String]) -> GlobSet {
     let mut builder = GlobSetBuilder::new();
-    for pattern in SENSITIVE
-        .iter()
-        .copied()
-        .chain(extra.iter().map(String::as_str))
-    {
-        if let Ok(glob) = GlobBuilder::new(pattern)
-            .case_insensitive(true)
-            .literal_separator(true)
-            .build()
-        {
+    for pattern in SENSITIVE.iter().copied().chain(extra.iter().map(String::as_str)) {
+        if let Ok(glob) = GlobBuilder::new(pattern).case_insensitive(true).literal_separator(true).build() {
             builder.add(glob);
         }
     }
@@ -244,14 +215,9 @@ fn adds_secret(after: &str, before: &str) -> bool {
 pub fn secrets_in(text: &str) -> impl Iterator<Item = &str> {
     let tokens = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
     let known = tokens.filter(|token| {
-        SECRET_PREFIXES.iter().any(|(prefix, rest)| {
-            token
-                .find(prefix)
-                .is_some_and(|at| token.len() - at >= prefix.len() + rest)
-        })
+        SECRET_PREFIXES
+            .iter()
+            .any(|(prefix, rest)| token.find(prefix).is_some_and(|at| token.len() - at >= prefix.len() + rest))
     });
-    known.chain(
-        text.lines()
-            .filter(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")),
-    )
+    known.chain(text.lines().filter(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")))
 }

@@ -82,8 +82,7 @@ impl HashPrefix {
     /// Reads a prefix; upper case is folded.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
-        let ok =
-            (Self::MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let ok = (Self::MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
         ok.then_some(Self(text))
     }
 

@@ -7,9 +7,7 @@ use thiserror::Error;
 
 /// Text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{text:?} is not a {kind}: expected `{prefix}` followed by 1 to 40 lower-case letters or digits"
-)]
+#[error("{text:?} is not a {kind}: expected `{prefix}` followed by 1 to 40 lower-case letters or digits")]
 pub struct IdError {
     text: String,
     kind: &'static str,

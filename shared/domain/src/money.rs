@@ -6,9 +6,7 @@ use std::ops::{Add, AddAssign, Sub};
 use serde::{Deserialize, Serialize};
 
 /// An amount of US dollars in millionths.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usd(i64);
 
@@ -31,8 +29,7 @@ impl Usd {
         let text = text.strip_prefix('$').unwrap_or(text);
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || whole.len() > 7 || part.len() > 6 || !digits(whole) || !digits(part)
-        {
+        if whole.is_empty() || whole.len() > 7 || part.len() > 6 || !digits(whole) || !digits(part) {
             return None;
         }
         let part: i64 = format!("{part:0<6}").parse().ok()?;
@@ -82,19 +79,9 @@ mod tests {
 
     #[test]
     fn amounts_read_and_print() {
-        let cases = [
-            ("5", "$5.00"),
-            ("2.5", "$2.50"),
-            ("$0.126", "$0.13"),
-            ("0.001", "$0.0010"),
-            ("0", "$0.00"),
-        ];
+        let cases = [("5", "$5.00"), ("2.5", "$2.50"), ("$0.126", "$0.13"), ("0.001", "$0.0010"), ("0", "$0.00")];
         for (text, printed) in cases {
-            assert_eq!(
-                Usd::parse(text).map(|u| u.to_string()).as_deref(),
-                Some(printed),
-                "{text}"
-            );
+            assert_eq!(Usd::parse(text).map(|u| u.to_string()).as_deref(), Some(printed), "{text}");
         }
         for bad in ["", "-1", "1.1234567", "abc", "12345678", "1e3", "1,5"] {
             assert_eq!(Usd::parse(bad), None, "{bad}");

@@ -117,15 +117,8 @@ impl BranchName {
     /// The branch of a ticket: `prfactory/KEY-123-short-slug`, the only branch that is ever written.
     pub fn for_ticket(key: &TrackerKey, title: &str) -> Result<Self, NameError> {
         let clean = |text: &str| -> String {
-            let mapped: String = text
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-                .collect();
-            mapped
-                .split('-')
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join("-")
+            let mapped: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            mapped.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
         };
         let mut slug = String::new();
         for word in clean(title).to_ascii_lowercase().split('-') {
@@ -138,11 +131,7 @@ impl BranchName {
             slug.push_str(word);
         }
         let key = clean(key.as_str());
-        let name = if slug.is_empty() {
-            format!("prfactory/{key}")
-        } else {
-            format!("prfactory/{key}-{slug}")
-        };
+        let name = if slug.is_empty() { format!("prfactory/{key}") } else { format!("prfactory/{key}-{slug}") };
         Self::parse(&name)
     }
 
@@ -159,42 +148,19 @@ mod tests {
     #[test]
     fn a_branch_is_named_after_its_ticket() -> Result<(), NameError> {
         let cases = [
-            (
-                "KAN-22",
-                "Add a back button!",
-                "prfactory/KAN-22-add-a-back-button",
-            ),
-            (
-                "acme/widgets#7",
-                "../../etc/passwd",
-                "prfactory/acme-widgets-7-etc-passwd",
-            ),
+            ("KAN-22", "Add a back button!", "prfactory/KAN-22-add-a-back-button"),
+            ("acme/widgets#7", "../../etc/passwd", "prfactory/acme-widgets-7-etc-passwd"),
             ("K-1", "🦀", "prfactory/K-1"),
         ];
         for (key, title, branch) in cases {
-            assert_eq!(
-                BranchName::for_ticket(&TrackerKey::parse(key)?, title)?.as_str(),
-                branch
-            );
+            assert_eq!(BranchName::for_ticket(&TrackerKey::parse(key)?, title)?.as_str(), branch);
         }
         Ok(())
     }
 
     #[test]
     fn names_that_git_or_a_shell_would_trip_over_are_refused() {
-        for bad in [
-            "",
-            "a..b",
-            "-x",
-            "a b",
-            "a/",
-            "/a",
-            "x.lock",
-            "a@{1}",
-            "a\\b",
-            ".hidden/x",
-            "a\nb",
-        ] {
+        for bad in ["", "a..b", "-x", "a b", "a/", "/a", "x.lock", "a@{1}", "a\\b", ".hidden/x", "a\nb"] {
             assert!(BranchName::parse(bad).is_err(), "{bad:?}");
         }
         for bad in ["a", "a/b/c", "../x", "a/..", "a/b c"] {

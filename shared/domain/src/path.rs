@@ -31,10 +31,7 @@ impl RepoPath {
     pub fn parse(text: &str) -> Result<Self, PathError> {
         match broken_rule(text) {
             None => Ok(Self(text.to_owned())),
-            Some(rule) => Err(PathError {
-                path: text.chars().take(120).collect(),
-                rule,
-            }),
+            Some(rule) => Err(PathError { path: text.chars().take(120).collect(), rule }),
         }
     }
 
@@ -74,9 +71,7 @@ impl From<RepoPath> for String {
 }
 
 /// Finds two paths that are one on a case-insensitive file system.
-pub fn case_collision<'a>(
-    paths: impl IntoIterator<Item = &'a RepoPath>,
-) -> Option<(RepoPath, RepoPath)> {
+pub fn case_collision<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> Option<(RepoPath, RepoPath)> {
     let mut seen: BTreeMap<String, &RepoPath> = BTreeMap::new();
     for path in paths {
         if let Some(other) = seen.insert(path.case_folded(), path)
@@ -121,20 +116,14 @@ fn broken_rule(text: &str) -> Option<&'static str> {
 /// and spaces, alternate streams, and 8.3 short names.
 fn is_git_directory(part: &str) -> bool {
     let name = visible(part).to_lowercase();
-    let name = name
-        .split(':')
-        .next()
-        .unwrap_or("")
-        .trim_end_matches(['.', ' ']);
-    name == ".git"
-        || (name
-            .strip_prefix("git~")
-            .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())))
+    let name = name.split(':').next().unwrap_or("").trim_end_matches(['.', ' ']);
+    name == ".git" || (name.strip_prefix("git~").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())))
 }
 
 /// Drops the characters that HFS+ ignores when it compares names.
 fn visible(text: &str) -> String {
-    let ignored = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let ignored =
+        |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     text.chars().filter(|c| !ignored(*c)).collect()
 }
 
@@ -170,26 +159,14 @@ mod tests {
         ] {
             assert!(RepoPath::parse(bad).is_err(), "{bad:?}");
         }
-        for good in [
-            ".gitignore",
-            ".github/workflows/ci.yml",
-            "git",
-            "a/git~x",
-            "src/main.rs",
-            "x.git/y",
-            "ü/é",
-        ] {
+        for good in [".gitignore", ".github/workflows/ci.yml", "git", "a/git~x", "src/main.rs", "x.git/y", "ü/é"] {
             assert!(RepoPath::parse(good).is_ok(), "{good:?}");
         }
     }
 
     #[test]
     fn case_collisions_are_found() -> Result<(), PathError> {
-        let paths = [
-            RepoPath::parse("a/README.md")?,
-            RepoPath::parse("A/readme.md")?,
-            RepoPath::parse("b")?,
-        ];
+        let paths = [RepoPath::parse("a/README.md")?, RepoPath::parse("A/readme.md")?, RepoPath::parse("b")?];
         assert!(case_collision(&paths).is_some());
         assert!(case_collision(paths.iter().skip(1)).is_none());
         Ok(())

@@ -147,88 +147,34 @@ impl Policy {
             Some(n) => problems.push(format!("`{name}` is {n}; it must be 1 to {max}")),
             None => {}
         };
-        count(
-            "required_approvals",
-            change.required_approvals,
-            10,
-            &mut self.required_approvals,
-        );
-        count(
-            "max_questions",
-            change.max_questions,
-            10,
-            &mut self.max_questions,
-        );
-        count(
-            "max_plan_revisions",
-            change.max_plan_revisions,
-            10,
-            &mut self.max_plan_revisions,
-        );
-        count(
-            "max_review_rounds",
-            change.max_review_rounds,
-            10,
-            &mut self.max_review_rounds,
-        );
-        count(
-            "autofix_attempts",
-            change.autofix_attempts,
-            10,
-            &mut self.autofix_attempts,
-        );
-        count(
-            "answer_deadline_days",
-            change.answer_deadline_days,
-            90,
-            &mut self.answer_deadline_days,
-        );
-        count(
-            "approval_deadline_days",
-            change.approval_deadline_days,
-            90,
-            &mut self.approval_deadline_days,
-        );
-        let mut money = |name: &str, value: &Option<String>, field: &mut Usd| match value
-            .as_deref()
-            .map(Usd::parse)
-        {
+        count("required_approvals", change.required_approvals, 10, &mut self.required_approvals);
+        count("max_questions", change.max_questions, 10, &mut self.max_questions);
+        count("max_plan_revisions", change.max_plan_revisions, 10, &mut self.max_plan_revisions);
+        count("max_review_rounds", change.max_review_rounds, 10, &mut self.max_review_rounds);
+        count("autofix_attempts", change.autofix_attempts, 10, &mut self.autofix_attempts);
+        count("answer_deadline_days", change.answer_deadline_days, 90, &mut self.answer_deadline_days);
+        count("approval_deadline_days", change.approval_deadline_days, 90, &mut self.approval_deadline_days);
+        let mut money = |name: &str, value: &Option<String>, field: &mut Usd| match value.as_deref().map(Usd::parse) {
             Some(Some(usd)) => *field = usd,
-            Some(None) => problems.push(format!(
-                "`{name}` must be dollars such as \"5\" or \"2.50\""
-            )),
+            Some(None) => problems.push(format!("`{name}` must be dollars such as \"5\" or \"2.50\"")),
             None => {}
         };
         money("budget_usd", &change.budget_usd, &mut self.budget_usd);
-        money(
-            "monthly_budget_usd",
-            &change.monthly_budget_usd,
-            &mut self.monthly_budget_usd,
-        );
+        money("monthly_budget_usd", &change.monthly_budget_usd, &mut self.monthly_budget_usd);
         for pattern in change.sensitive_paths.iter().flatten() {
             if let Err(error) = globset::Glob::new(pattern) {
                 problems.push(format!("`sensitive_paths` has {pattern:?}: {error}"));
             }
         }
         self.switches(change);
-        if problems.is_empty() {
-            Ok(self)
-        } else {
-            Err(PolicyError { problems })
-        }
+        if problems.is_empty() { Ok(self) } else { Err(PolicyError { problems }) }
     }
 
     fn switches(&mut self, change: &PolicyChange) {
         let set = |value: Option<bool>, field: &mut bool| *field = value.unwrap_or(*field);
-        set(
-            change.skip_refinement_approval,
-            &mut self.skip_refinement_approval,
-        );
+        set(change.skip_refinement_approval, &mut self.skip_refinement_approval);
         set(change.skip_plan_approval, &mut self.skip_plan_approval);
-        set(
-            change.implement_on_approval,
-            &mut self.implement_on_approval,
-        );
+        set(change.implement_on_approval, &mut self.implement_on_approval);
         set(change.separate_requester, &mut self.separate_requester);
         set(change.autofix_checks, &mut self.autofix_checks);
         set(change.draft_pull_requests, &mut self.draft_pull_requests);
@@ -238,16 +184,14 @@ impl Policy {
         if let Some(models) = &change.models {
             self.models.extend(models.clone());
         }
-        self.sensitive_paths
-            .extend(change.sensitive_paths.iter().flatten().cloned());
+        self.sensitive_paths.extend(change.sensitive_paths.iter().flatten().cloned());
     }
 
     /// Applies what a repository's `.prfactory.toml` says, keeping only what makes the policy stricter.
     pub fn tightened(self, change: &PolicyChange) -> Result<Self, PolicyError> {
         let wished = self.clone().with(change)?;
         Ok(Self {
-            skip_refinement_approval: self.skip_refinement_approval
-                && wished.skip_refinement_approval,
+            skip_refinement_approval: self.skip_refinement_approval && wished.skip_refinement_approval,
             skip_plan_approval: self.skip_plan_approval && wished.skip_plan_approval,
             implement_on_approval: self.implement_on_approval && wished.implement_on_approval,
             required_approvals: self.required_approvals.max(wished.required_approvals),
@@ -260,9 +204,7 @@ impl Policy {
             autofix_attempts: self.autofix_attempts.min(wished.autofix_attempts),
             draft_pull_requests: self.draft_pull_requests || wished.draft_pull_requests,
             answer_deadline_days: self.answer_deadline_days.min(wished.answer_deadline_days),
-            approval_deadline_days: self
-                .approval_deadline_days
-                .min(wished.approval_deadline_days),
+            approval_deadline_days: self.approval_deadline_days.min(wished.approval_deadline_days),
             sensitive_paths: wished.sensitive_paths,
             monthly_budget_usd: self.monthly_budget_usd,
             allowed_repositories: self.allowed_repositories,
@@ -294,10 +236,7 @@ mod tests {
             sensitive_paths: Some(vec!["a[".to_owned()]),
             ..PolicyChange::default()
         };
-        let problems = Policy::standard()
-            .with(&change)
-            .map_err(|e| e.problems)
-            .unwrap_err();
+        let problems = Policy::standard().with(&change).map_err(|e| e.problems).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
     }
 
@@ -325,14 +264,8 @@ mod tests {
             ..PolicyChange::default()
         };
         let tight = tenant.tightened(&strict)?;
-        assert_eq!(
-            (tight.required_approvals, tight.implement_on_approval),
-            (3, false)
-        );
-        assert_eq!(
-            (tight.budget_usd, tight.sensitive_paths.len()),
-            (Usd::from_dollars(1), 1)
-        );
+        assert_eq!((tight.required_approvals, tight.implement_on_approval), (3, false));
+        assert_eq!((tight.budget_usd, tight.sensitive_paths.len()), (Usd::from_dollars(1), 1));
         Ok(())
     }
 }

@@ -45,10 +45,7 @@ pub enum Why {
 impl Refusal {
     /// Refuses with a sentence.
     pub fn new(why: Why, message: impl Into<String>) -> Self {
-        Self {
-            why,
-            message: message.into(),
-        }
+        Self { why, message: message.into() }
     }
 
     /// Refuses for want of a role.
@@ -66,10 +63,7 @@ impl Refusal {
     /// Refuses because the ticket stands elsewhere.
     pub fn state(verb: &str, state: &State) -> Self {
         let (is, next) = state.explained();
-        Self::new(
-            Why::State,
-            format!("`{verb}` does not apply now: this ticket is {is}. What works: {next}."),
-        )
+        Self::new(Why::State, format!("`{verb}` does not apply now: this ticket is {is}. What works: {next}."))
     }
 
     /// Refuses what comes from a past run.

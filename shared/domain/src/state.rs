@@ -165,9 +165,7 @@ impl State {
     /// The state in which a stage works; a snapshot leads to analysis.
     pub fn of_stage(stage: Stage) -> Self {
         match stage {
-            Stage::Snapshot => Self::Snapshotting {
-                then: Stage::Analyze,
-            },
+            Stage::Snapshot => Self::Snapshotting { then: Stage::Analyze },
             Stage::Analyze => Self::Analyzing,
             Stage::Refine => Self::Refining,
             Stage::Plan => Self::Planning,
@@ -187,20 +185,16 @@ impl State {
     pub fn awaits_decision(&self) -> bool {
         matches!(
             self,
-            Self::AwaitingRefinementApproval
-                | Self::AwaitingPlanApproval
-                | Self::AwaitingDiffApproval { .. }
+            Self::AwaitingRefinementApproval | Self::AwaitingPlanApproval | Self::AwaitingDiffApproval { .. }
         )
     }
 
     /// The least role that may approve here: an admin where a gate asks for one.
     pub fn approval_role(&self) -> Role {
         match self {
-            Self::AwaitingDiffApproval { reasons } => reasons
-                .iter()
-                .map(GateReason::least_role)
-                .max()
-                .unwrap_or(Role::Approver),
+            Self::AwaitingDiffApproval { reasons } => {
+                reasons.iter().map(GateReason::least_role).max().unwrap_or(Role::Approver)
+            }
             _ => Role::Approver,
         }
     }
@@ -234,63 +228,32 @@ impl State {
     /// What a person is told about the state, and which command moves it on.
     pub fn explained(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Snapshotting { .. } => (
-                "fetching the repository",
-                "nothing to do; `cancel` stops it",
-            ),
+            Self::Snapshotting { .. } => ("fetching the repository", "nothing to do; `cancel` stops it"),
             Self::Analyzing => ("reading the repository", "nothing to do; `cancel` stops it"),
             Self::AwaitingAnswers => ("waiting for answers", "`answer 1: …` or `skip`"),
-            Self::Refining => (
-                "writing the refined ticket",
-                "nothing to do; `cancel` stops it",
-            ),
-            Self::AwaitingRefinementApproval => (
-                "waiting for a decision on the refined ticket",
-                "`approve` or `reject REASON`",
-            ),
+            Self::Refining => ("writing the refined ticket", "nothing to do; `cancel` stops it"),
+            Self::AwaitingRefinementApproval => {
+                ("waiting for a decision on the refined ticket", "`approve` or `reject REASON`")
+            }
             Self::Planning => ("writing the plan", "nothing to do; `cancel` stops it"),
-            Self::AwaitingPlanApproval => (
-                "waiting for a decision on the plan",
-                "`approve HASH`, `replan INSTRUCTION` or `reject REASON`",
-            ),
+            Self::AwaitingPlanApproval => {
+                ("waiting for a decision on the plan", "`approve HASH`, `replan INSTRUCTION` or `reject REASON`")
+            }
             Self::PlanApproved => ("plan approved, not started", "`implement` or `close`"),
             Self::Implementing => ("making the change", "nothing to do; `cancel` stops it"),
             Self::Reviewing => ("reviewing the change", "nothing to do; `cancel` stops it"),
-            Self::AwaitingDiffApproval { .. } => (
-                "waiting for a decision on the diff",
-                "`approve HASH` or `reject REASON`",
-            ),
-            Self::Publishing => (
-                "opening the pull request",
-                "nothing to do; `cancel` stops it",
-            ),
-            Self::InReview => (
-                "pull request open",
-                "review it; merging completes the ticket",
-            ),
-            Self::Revising => (
-                "working through the review",
-                "nothing to do; `cancel` stops it",
-            ),
-            Self::Paused {
-                why: PauseReason::Budget,
-                ..
-            } => ("paused: the budget is used up", "`budget +USD`"),
-            Self::Paused {
-                why: PauseReason::MonthlyBudget,
-                ..
-            } => (
-                "paused: this month's budget is used up",
-                "`resume` once an admin has raised it",
-            ),
-            Self::Paused {
-                why: PauseReason::Person,
-                ..
-            } => ("paused", "`resume`"),
-            Self::Paused {
-                why: PauseReason::Deadline,
-                ..
-            } => ("paused: nobody decided in time", "`resume`"),
+            Self::AwaitingDiffApproval { .. } => {
+                ("waiting for a decision on the diff", "`approve HASH` or `reject REASON`")
+            }
+            Self::Publishing => ("opening the pull request", "nothing to do; `cancel` stops it"),
+            Self::InReview => ("pull request open", "review it; merging completes the ticket"),
+            Self::Revising => ("working through the review", "nothing to do; `cancel` stops it"),
+            Self::Paused { why: PauseReason::Budget, .. } => ("paused: the budget is used up", "`budget +USD`"),
+            Self::Paused { why: PauseReason::MonthlyBudget, .. } => {
+                ("paused: this month's budget is used up", "`resume` once an admin has raised it")
+            }
+            Self::Paused { why: PauseReason::Person, .. } => ("paused", "`resume`"),
+            Self::Paused { why: PauseReason::Deadline, .. } => ("paused: nobody decided in time", "`resume`"),
             Self::Cancelling { .. } => ("cancelling", "nothing to do"),
             Self::Failed { .. } => ("failed", "`retry` or `cancel`"),
             Self::Completed => ("done", "nothing to do"),

@@ -205,9 +205,7 @@ impl Ticket {
             requester: new.requester,
             requester_name: new.requester_name,
             targets: vec![new.target],
-            state: State::Snapshotting {
-                then: crate::state::Stage::Analyze,
-            },
+            state: State::Snapshotting { then: crate::state::Stage::Analyze },
             version: 0,
             run: 1,
             turn: 1,
@@ -231,11 +229,7 @@ impl Ticket {
             feedback: None,
             review_rounds: 0,
             overrides: None,
-            budget: Budget {
-                limit: new.budget,
-                spent: Usd::ZERO,
-                incomplete: false,
-            },
+            budget: Budget { limit: new.budget, spent: Usd::ZERO, incomplete: false },
             deadline: None,
             pull_request: None,
             model: None,

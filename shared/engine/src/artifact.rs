@@ -20,46 +20,24 @@ pub async fn store<T: Serialize + Sync>(
     ctx: &TenantCtx,
     artifact: &T,
 ) -> Result<ContentHash, Failure> {
-    let bytes = serde_json::to_vec(artifact).map_err(|error| {
-        Failure::new(Fault::Bug, format!("an artifact cannot be stored: {error}"))
-    })?;
+    let bytes = serde_json::to_vec(artifact)
+        .map_err(|error| Failure::new(Fault::Bug, format!("an artifact cannot be stored: {error}")))?;
     engine.blobs.put(ctx, &bytes).await
 }
 
 /// Loads an artifact by its hash.
-pub async fn load<T: DeserializeOwned>(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    hash: &ContentHash,
-) -> Result<T, Failure> {
+pub async fn load<T: DeserializeOwned>(engine: &Engine, ctx: &TenantCtx, hash: &ContentHash) -> Result<T, Failure> {
     let bytes = engine.blobs.load(ctx, hash).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Failure::new(
-            Fault::Bug,
-            format!("a stored artifact cannot be read: {error}"),
-        )
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(Fault::Bug, format!("a stored artifact cannot be read: {error}")))
 }
 
 /// The row that lists a version of an artifact: `PLAN#2`, `QUESTIONS#1`.
-pub fn row(
-    ctx: &TenantCtx,
-    ticket: &TicketId,
-    kind: &str,
-    artifact: &ArtifactRef,
-    at: Timestamp,
-) -> Write {
-    let key = Key::ticket(
-        ctx,
-        &TicketPartition::of(ticket),
-        format!("{kind}#{:04}", artifact.version),
-    );
+pub fn row(ctx: &TenantCtx, ticket: &TicketId, kind: &str, artifact: &ArtifactRef, at: Timestamp) -> Write {
+    let key = Key::ticket(ctx, &TicketPartition::of(ticket), format!("{kind}#{:04}", artifact.version));
     let item = Item::new(
         key,
         json!({ "version": artifact.version, "hash": artifact.hash, "changed": artifact.changed, "at": at }),
     );
-    Write::Put {
-        item,
-        when: Vec::new(),
-    }
+    Write::Put { item, when: Vec::new() }
 }

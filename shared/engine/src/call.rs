@@ -34,11 +34,7 @@ pub struct CallRecord {
 }
 
 fn key(ctx: &TenantCtx, ticket: &TicketId, request: &ContentHash, attempt: u32) -> Key {
-    Key::ticket(
-        ctx,
-        &TicketPartition::of(ticket),
-        format!("CALL#{request}#{attempt:04}"),
-    )
+    Key::ticket(ctx, &TicketPartition::of(ticket), format!("CALL#{request}#{attempt:04}"))
 }
 
 /// Finds the answer of a call that was made before.
@@ -49,11 +45,7 @@ pub async fn find(
     request: &ContentHash,
     attempt: u32,
 ) -> Result<Option<CallRecord>, Failure> {
-    let Some(item) = engine
-        .table
-        .get(&key(ctx, ticket, request, attempt))
-        .await?
-    else {
+    let Some(item) = engine.table.get(&key(ctx, ticket, request, attempt)).await? else {
         return Ok(None);
     };
     serde_json::from_value(item.body)
@@ -82,38 +74,22 @@ pub async fn store(
         at: now,
     };
     let item = Item::new(key(ctx, ticket, request, attempt), json!(record));
-    let put = Write::Put {
-        item,
-        when: vec![Condition::NotExists { now }],
-    };
+    let put = Write::Put { item, when: vec![Condition::NotExists { now }] };
     match engine.table.transact(vec![put]).await {
         Ok(()) => Ok(record),
-        Err(TableError::Condition { .. }) => Ok(find(engine, ctx, ticket, request, attempt)
-            .await?
-            .unwrap_or(record)),
+        Err(TableError::Condition { .. }) => Ok(find(engine, ctx, ticket, request, attempt).await?.unwrap_or(record)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Every answered call of a ticket.
-pub async fn list(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    ticket: &TicketId,
-) -> Result<Vec<CallRecord>, Failure> {
+pub async fn list(engine: &Engine, ctx: &TenantCtx, ticket: &TicketId) -> Result<Vec<CallRecord>, Failure> {
     let partition = Key::partition_of(ctx, TicketPartition::of(ticket).as_str());
     let mut records = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = engine
-            .table
-            .query(Index::Primary, &partition, "CALL#", 100, cursor.as_deref())
-            .await?;
-        records.extend(
-            page.items
-                .into_iter()
-                .filter_map(|item| serde_json::from_value::<CallRecord>(item.body).ok()),
-        );
+        let page = engine.table.query(Index::Primary, &partition, "CALL#", 100, cursor.as_deref()).await?;
+        records.extend(page.items.into_iter().filter_map(|item| serde_json::from_value::<CallRecord>(item.body).ok()));
         cursor = page.cursor;
         if cursor.is_none() {
             break;

@@ -90,37 +90,17 @@ pub async fn create(
 ) -> Result<Applied, Failure> {
     let now = engine.clock.now();
     let by = ticket.requester_name.clone();
-    let mut decision = Decision {
-        next: ticket.clone(),
-        events: Vec::new(),
-        effects: Vec::new(),
-    };
+    let mut decision = Decision { next: ticket.clone(), events: Vec::new(), effects: Vec::new() };
     decision.next.version = 1;
     decision.next.events = 1;
     let what = format!("started with a budget of {}", policy.budget_usd);
     let to = ticket.state.name().to_owned();
-    decision.events.push(Event {
-        at: now,
-        by,
-        what,
-        from: String::new(),
-        to,
-    });
-    decision
-        .effects
-        .push(Effect::Notify(domain::decide::Notice::Status));
+    decision.events.push(Event { at: now, by, what, from: String::new(), to });
+    decision.effects.push(Effect::Notify(domain::decide::Notice::Status));
     if let Some(stage) = ticket.state.stage() {
-        decision.effects.push(Effect::Run {
-            stage,
-            not_before: None,
-        });
+        decision.effects.push(Effect::Run { stage, not_before: None });
     }
-    let row = TicketRow {
-        ticket,
-        version: 0,
-        fence: 0,
-        lease_until: None,
-    };
+    let row = TicketRow { ticket, version: 0, fence: 0, lease_until: None };
     match write(engine, ctx, &row, &decision, Hold::None, &extra).await {
         Ok(()) => Ok(Applied::Committed(Box::new(decision.next))),
         Err(WriteError::Moved | WriteError::Duplicate) => Ok(Applied::Duplicate),
@@ -150,29 +130,18 @@ async fn write(
 ) -> Result<(), WriteError> {
     let now = engine.clock.now();
     let partition = TicketPartition::of(&row.ticket.id);
-    let mut next = TicketRow {
-        ticket: decision.next.clone(),
-        ..row.clone()
-    };
+    let mut next = TicketRow { ticket: decision.next.clone(), ..row.clone() };
     next.lease_until = match hold {
         Hold::Keep(_) => row.lease_until,
-        Hold::None if decision.next.run == row.ticket.run || decision.next.intent.is_some() => {
-            row.lease_until
-        }
+        Hold::None if decision.next.run == row.ticket.run || decision.next.intent.is_some() => row.lease_until,
         Hold::None | Hold::Release(_) => None,
     };
-    let mut when = if row.version == 0 {
-        vec![Condition::NotExists { now }]
-    } else {
-        vec![Condition::VersionIs(row.version)]
-    };
+    let mut when =
+        if row.version == 0 { vec![Condition::NotExists { now }] } else { vec![Condition::VersionIs(row.version)] };
     if let Hold::Release(lease) | Hold::Keep(lease) = hold {
         when.push(Condition::FenceIs(lease.fence));
     }
-    let mut writes = vec![Write::Put {
-        item: next.to_item(ctx, now)?,
-        when,
-    }];
+    let mut writes = vec![Write::Put { item: next.to_item(ctx, now)?, when }];
     history(ctx, &partition, decision, now, &mut writes);
     let mut messages = Vec::new();
     for effect in &decision.effects {
@@ -195,109 +164,45 @@ async fn write(
     Ok(())
 }
 
-fn history(
-    ctx: &TenantCtx,
-    partition: &TicketPartition,
-    decision: &Decision,
-    now: Timestamp,
-    writes: &mut Vec<Write>,
-) {
+fn history(ctx: &TenantCtx, partition: &TicketPartition, decision: &Decision, now: Timestamp, writes: &mut Vec<Write>) {
     let first = decision.next.events + 1 - u64::try_from(decision.events.len()).unwrap_or(1);
     for (at, event) in (first..).zip(&decision.events) {
-        let item = Item::new(
-            Key::ticket(ctx, partition, format!("EVENT#{at:08}")),
-            json!(event),
-        );
-        writes.push(Write::Put {
-            item,
-            when: vec![Condition::NotExists { now }],
-        });
+        let item = Item::new(Key::ticket(ctx, partition, format!("EVENT#{at:08}")), json!(event));
+        writes.push(Write::Put { item, when: vec![Condition::NotExists { now }] });
     }
     for record in &decision.next.decisions {
-        let who = record
-            .member
-            .as_ref()
-            .map_or("policy", |member| member.as_str());
-        let key = Key::ticket(
-            ctx,
-            partition,
-            format!("DECISION#{}#{who}", record.artifact),
-        );
-        writes.push(Write::Put {
-            item: Item::new(key, json!(record)),
-            when: Vec::new(),
-        });
+        let who = record.member.as_ref().map_or("policy", |member| member.as_str());
+        let key = Key::ticket(ctx, partition, format!("DECISION#{}#{who}", record.artifact));
+        writes.push(Write::Put { item: Item::new(key, json!(record)), when: Vec::new() });
     }
 }
 
-fn message(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    next: &Ticket,
-    effect: &Effect,
-) -> Result<Pending, Failure> {
+fn message(engine: &Engine, ctx: &TenantCtx, next: &Ticket, effect: &Effect) -> Result<Pending, Failure> {
     let ticket = next.id.clone();
     let (queue, body, not_before) = match effect {
         Effect::Run { stage, not_before } => {
-            let turn = StageMessage::Turn {
-                ticket,
-                stage: *stage,
-                run: next.run,
-                turn: next.turn,
-            };
-            (
-                stage.as_str(),
-                engine.sealer.seal(stage.as_str(), Some(ctx), &turn),
-                *not_before,
-            )
+            let turn = StageMessage::Turn { ticket, stage: *stage, run: next.run, turn: next.turn };
+            (stage.as_str(), engine.sealer.seal(stage.as_str(), Some(ctx), &turn), *not_before)
         }
         Effect::CallModel { call } => {
-            let message = ModelMessage {
-                ticket,
-                request: call.request.clone(),
-                attempt: call.attempt,
-            };
+            let message = ModelMessage { ticket, request: call.request.clone(), attempt: call.attempt };
             (MODEL, engine.sealer.seal(MODEL, Some(ctx), &message), None)
         }
         Effect::ReadBack { intent } => {
-            let message = StageMessage::ReadBack {
-                ticket,
-                intent: intent.clone(),
-            };
-            (
-                "publish",
-                engine.sealer.seal("publish", Some(ctx), &message),
-                None,
-            )
+            let message = StageMessage::ReadBack { ticket, intent: intent.clone() };
+            ("publish", engine.sealer.seal("publish", Some(ctx), &message), None)
         }
         Effect::Notify(notice) => {
-            let message = NotifyMessage::Notice {
-                ticket,
-                notice: notice.clone(),
-            };
-            (
-                NOTIFY,
-                engine.sealer.seal(NOTIFY, Some(ctx), &message),
-                None,
-            )
+            let message = NotifyMessage::Notice { ticket, notice: notice.clone() };
+            (NOTIFY, engine.sealer.seal(NOTIFY, Some(ctx), &message), None)
         }
     };
     pending(engine, ctx, queue, body, not_before)
 }
 
 /// Makes an answer to what somebody said, to be committed with what it answers.
-pub fn reply(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    message: &NotifyMessage,
-) -> Result<Pending, Failure> {
-    pending(
-        engine,
-        ctx,
-        NOTIFY,
-        engine.sealer.seal(NOTIFY, Some(ctx), message),
-        None,
-    )
+pub fn reply(engine: &Engine, ctx: &TenantCtx, message: &NotifyMessage) -> Result<Pending, Failure> {
+    pending(engine, ctx, NOTIFY, engine.sealer.seal(NOTIFY, Some(ctx), message), None)
 }
 
 fn pending(
@@ -309,13 +214,7 @@ fn pending(
 ) -> Result<Pending, Failure> {
     let bug = |error: String| Failure::new(Fault::Bug, error);
     let body = body.map_err(|error| bug(error.to_string()))?;
-    let id: OutboxId = fresh(engine.ids.as_ref(), OutboxId::PREFIX)
-        .map_err(|error: domain::id::IdError| bug(error.to_string()))?;
-    Ok(Pending {
-        id,
-        queue: queue.to_owned(),
-        body,
-        group: ctx.tenant().to_string(),
-        not_before,
-    })
+    let id: OutboxId =
+        fresh(engine.ids.as_ref(), OutboxId::PREFIX).map_err(|error: domain::id::IdError| bug(error.to_string()))?;
+    Ok(Pending { id, queue: queue.to_owned(), body, group: ctx.tenant().to_string(), not_before })
 }

@@ -62,31 +62,15 @@ async fn row<T: DeserializeOwned>(engine: &Engine, key: &Key) -> Result<Option<T
 }
 
 async fn put(engine: &Engine, key: Key, body: serde_json::Value) -> Result<(), Failure> {
-    let version = engine
-        .table
-        .get(&key)
-        .await?
-        .map_or(1, |item| item.version + 1);
+    let version = engine.table.get(&key).await?.map_or(1, |item| item.version + 1);
     let mut item = Item::new(key, body);
     item.version = version;
-    Ok(engine
-        .table
-        .transact(vec![Write::Put {
-            item,
-            when: Vec::new(),
-        }])
-        .await?)
+    Ok(engine.table.transact(vec![Write::Put { item, when: Vec::new() }]).await?)
 }
 
 /// The policy in force: the tenant's, tightened by what the ticket's repository says.
-pub async fn policy_of(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    ticket: Option<&Ticket>,
-) -> Result<Policy, Failure> {
-    let policy = row(engine, &Key::of(ctx, "", "SETTINGS"))
-        .await?
-        .unwrap_or_else(Policy::standard);
+pub async fn policy_of(engine: &Engine, ctx: &TenantCtx, ticket: Option<&Ticket>) -> Result<Policy, Failure> {
+    let policy = row(engine, &Key::of(ctx, "", "SETTINGS")).await?.unwrap_or_else(Policy::standard);
     match ticket.and_then(|ticket| ticket.overrides.as_ref()) {
         Some(change) => policy
             .tightened(change)
@@ -96,11 +80,7 @@ pub async fn policy_of(
 }
 
 /// Stores a tenant's policy.
-pub async fn store_policy(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    policy: &Policy,
-) -> Result<(), Failure> {
+pub async fn store_policy(engine: &Engine, ctx: &TenantCtx, policy: &Policy) -> Result<(), Failure> {
     put(engine, Key::of(ctx, "", "SETTINGS"), json!(policy)).await
 }
 
@@ -111,70 +91,30 @@ pub async fn store_member(
     member: &MemberRow,
     identities: &[(String, String)],
 ) -> Result<(), Failure> {
-    put(
-        engine,
-        Key::of(ctx, "", format!("MEMBER#{}", member.id)),
-        json!(member),
-    )
-    .await?;
+    put(engine, Key::of(ctx, "", format!("MEMBER#{}", member.id)), json!(member)).await?;
     for (provider, id) in identities {
-        put(
-            engine,
-            Key::identity(provider, id, ctx.tenant()),
-            json!({ "member": member.id }),
-        )
-        .await?;
+        put(engine, Key::identity(provider, id, ctx.tenant()), json!({ "member": member.id })).await?;
     }
     Ok(())
 }
 
 /// Removes every member and identity that the caller does not name.
-pub async fn retain_members(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    keep: &[MemberId],
-) -> Result<(), Failure> {
-    let page = engine
-        .table
-        .query(
-            Index::Primary,
-            &Key::partition_of(ctx, ""),
-            "MEMBER#",
-            1_000,
-            None,
-        )
-        .await?;
+pub async fn retain_members(engine: &Engine, ctx: &TenantCtx, keep: &[MemberId]) -> Result<(), Failure> {
+    let page = engine.table.query(Index::Primary, &Key::partition_of(ctx, ""), "MEMBER#", 1_000, None).await?;
     for item in page.items {
         let key = item.key.clone();
         let member: MemberRow = parsed(item)?;
         if !keep.contains(&member.id) {
-            engine
-                .table
-                .transact(vec![Write::Delete {
-                    key,
-                    when: Vec::new(),
-                }])
-                .await?;
+            engine.table.transact(vec![Write::Delete { key, when: Vec::new() }]).await?;
         }
     }
     Ok(())
 }
 
 /// Finds a member by id.
-pub async fn member(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    id: &MemberId,
-    via: Via,
-) -> Result<Option<Member>, Failure> {
+pub async fn member(engine: &Engine, ctx: &TenantCtx, id: &MemberId, via: Via) -> Result<Option<Member>, Failure> {
     let found: Option<MemberRow> = row(engine, &Key::of(ctx, "", format!("MEMBER#{id}"))).await?;
-    Ok(found.map(|m| Member {
-        tenant: ctx.tenant().clone(),
-        id: m.id,
-        name: m.name,
-        role: m.role,
-        via,
-    }))
+    Ok(found.map(|m| Member { tenant: ctx.tenant().clone(), id: m.id, name: m.name, role: m.role, via }))
 }
 
 /// Finds the member a provider knows under an id; strangers are nobody.
@@ -196,58 +136,28 @@ pub async fn member_of(
 }
 
 /// Stores a repository.
-pub async fn store_repository(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    repository: &Repository,
-) -> Result<(), Failure> {
-    put(
-        engine,
-        Key::of(ctx, "", format!("REPO#{}", repository.name)),
-        json!(repository),
-    )
-    .await
+pub async fn store_repository(engine: &Engine, ctx: &TenantCtx, repository: &Repository) -> Result<(), Failure> {
+    put(engine, Key::of(ctx, "", format!("REPO#{}", repository.name)), json!(repository)).await
 }
 
 /// Finds a connected repository.
-pub async fn repository(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    name: &RepoName,
-) -> Result<Option<Repository>, Failure> {
+pub async fn repository(engine: &Engine, ctx: &TenantCtx, name: &RepoName) -> Result<Option<Repository>, Failure> {
     row(engine, &Key::of(ctx, "", format!("REPO#{name}"))).await
 }
 
 /// Lists the connected repositories.
 pub async fn repositories(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Repository>, Failure> {
-    let page = engine
-        .table
-        .query(
-            Index::Primary,
-            &Key::partition_of(ctx, ""),
-            "REPO#",
-            1_000,
-            None,
-        )
-        .await?;
+    let page = engine.table.query(Index::Primary, &Key::partition_of(ctx, ""), "REPO#", 1_000, None).await?;
     page.items.into_iter().map(parsed).collect()
 }
 
 /// Connects an installation of the GitHub App.
-pub async fn store_installation(
-    engine: &Engine,
-    id: u64,
-    connection: &Connection,
-) -> Result<(), Failure> {
+pub async fn store_installation(engine: &Engine, id: u64, connection: &Connection) -> Result<(), Failure> {
     put(engine, Key::installation(id), json!(connection)).await
 }
 
 /// Connects a webhook endpoint.
-pub async fn store_endpoint(
-    engine: &Engine,
-    id: &EndpointId,
-    connection: &Connection,
-) -> Result<(), Failure> {
+pub async fn store_endpoint(engine: &Engine, id: &EndpointId, connection: &Connection) -> Result<(), Failure> {
     put(engine, Key::endpoint(id), json!(connection)).await
 }
 
@@ -257,14 +167,9 @@ pub async fn installation(engine: &Engine, id: u64) -> Result<Option<Connection>
 }
 
 /// The tenant of a verified GitHub delivery, by the installation its signed body names.
-pub async fn tenant_of_installation(
-    engine: &Engine,
-    id: u64,
-) -> Result<Option<TenantCtx>, Failure> {
+pub async fn tenant_of_installation(engine: &Engine, id: u64) -> Result<Option<TenantCtx>, Failure> {
     let connection: Option<Connection> = row(engine, &Key::installation(id)).await?;
-    Ok(connection
-        .filter(|c| !c.revoked)
-        .map(|c| TenantCtx::proven(c.tenant)))
+    Ok(connection.filter(|c| !c.revoked).map(|c| TenantCtx::proven(c.tenant)))
 }
 
 /// The tenant of a verified delivery to an endpoint, if the secret it was verified with is still live.
@@ -279,17 +184,9 @@ pub async fn tenant_of_endpoint(
 }
 
 /// Remembers which ticket a pull request belongs to; committed with the ticket.
-pub fn pull_request_write(
-    ctx: &TenantCtx,
-    repo: &RepoName,
-    number: u64,
-    ticket: &domain::id::TicketId,
-) -> Write {
+pub fn pull_request_write(ctx: &TenantCtx, repo: &RepoName, number: u64, ticket: &domain::id::TicketId) -> Write {
     let key = Key::of(ctx, &format!("PULL#{repo}"), format!("{number:010}"));
-    Write::Put {
-        item: Item::new(key, json!({ "ticket": ticket })),
-        when: Vec::new(),
-    }
+    Write::Put { item: Item::new(key, json!({ "ticket": ticket })), when: Vec::new() }
 }
 
 /// Finds the ticket a pull request belongs to.

@@ -15,19 +15,12 @@ pub struct Key {
 impl Key {
     /// A row of a tenant's own partition, under a name below it.
     pub fn of(ctx: &TenantCtx, under: &str, sort: impl Into<String>) -> Self {
-        Self {
-            partition: Self::partition_of(ctx, under),
-            sort: sort.into(),
-        }
+        Self { partition: Self::partition_of(ctx, under), sort: sort.into() }
     }
 
     /// The partition of a tenant, or one below it.
     pub fn partition_of(ctx: &TenantCtx, under: &str) -> String {
-        if under.is_empty() {
-            format!("T#{}", ctx.tenant())
-        } else {
-            format!("T#{}#{under}", ctx.tenant())
-        }
+        if under.is_empty() { format!("T#{}", ctx.tenant()) } else { format!("T#{}#{under}", ctx.tenant()) }
     }
 
     /// A row of a ticket.
@@ -52,26 +45,17 @@ impl Key {
 
     /// Which tenant an installation of the GitHub App belongs to.
     pub fn installation(id: u64) -> Self {
-        Self {
-            partition: format!("INSTALLATION#{id}"),
-            sort: "TENANT".to_owned(),
-        }
+        Self { partition: format!("INSTALLATION#{id}"), sort: "TENANT".to_owned() }
     }
 
     /// Which tenant a webhook endpoint belongs to.
     pub fn endpoint(id: &EndpointId) -> Self {
-        Self {
-            partition: format!("ENDPOINT#{id}"),
-            sort: "TENANT".to_owned(),
-        }
+        Self { partition: format!("ENDPOINT#{id}"), sort: "TENANT".to_owned() }
     }
 
     /// Which member of which tenant a person is; one person may be a member of several tenants.
     pub fn identity(provider: &str, id: &str, tenant: &TenantId) -> Self {
-        Self {
-            partition: format!("IDENTITY#{provider}#{id}"),
-            sort: format!("MEMBER#{tenant}"),
-        }
+        Self { partition: format!("IDENTITY#{provider}#{id}"), sort: format!("MEMBER#{tenant}") }
     }
 
     /// Reads a key back from an adapter's own storage.

@@ -15,19 +15,8 @@ pub const MODEL: &str = "model";
 pub const NOTIFY: &str = "notify";
 
 /// Every queue there is.
-pub const QUEUES: [&str; 11] = [
-    INTAKE,
-    "snapshot",
-    "analyze",
-    "refine",
-    "plan",
-    "implement",
-    "review",
-    "publish",
-    "revise",
-    MODEL,
-    NOTIFY,
-];
+pub const QUEUES: [&str; 11] =
+    [INTAKE, "snapshot", "analyze", "refine", "plan", "implement", "review", "publish", "revise", MODEL, NOTIFY];
 
 /// A verified delivery on its way to intake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,40 +35,22 @@ const SWEEP_AFTER: SignedDuration = SignedDuration::from_secs(60);
 const MAX_DELAY: SignedDuration = SignedDuration::from_mins(15);
 
 /// The row of a message, to be committed with its cause.
-pub fn row(
-    ctx: &TenantCtx,
-    partition: &TicketPartition,
-    pending: &Pending,
-    now: Timestamp,
-) -> Write {
+pub fn row(ctx: &TenantCtx, partition: &TicketPartition, pending: &Pending, now: Timestamp) -> Write {
     let mut item = Item::new(Key::outbox(ctx, partition, &pending.id), json!(pending));
     item.due = Some(now.max(pending.not_before.unwrap_or(now)) + SWEEP_AFTER);
-    Write::Put {
-        item,
-        when: vec![Condition::NotExists { now }],
-    }
+    Write::Put { item, when: vec![Condition::NotExists { now }] }
 }
 
 /// Sends a message and removes its row; whatever fails here is left for sweep.
-pub async fn relay(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    partition: &TicketPartition,
-    pending: &Pending,
-) {
+pub async fn relay(engine: &Engine, ctx: &TenantCtx, partition: &TicketPartition, pending: &Pending) {
     relay_row(engine, &Key::outbox(ctx, partition, &pending.id), pending).await;
 }
 
 /// Sends a message and removes the row it stands in.
 pub async fn relay_row(engine: &Engine, row: &Key, pending: &Pending) {
-    let wait = pending.not_before.map_or(SignedDuration::ZERO, |at| {
-        at.duration_since(engine.clock.now())
-    });
+    let wait = pending.not_before.map_or(SignedDuration::ZERO, |at| at.duration_since(engine.clock.now()));
     let Some(queue) = QUEUES.iter().copied().find(|queue| *queue == pending.queue) else {
-        tracing::error!(
-            queue = pending.queue,
-            "an outbox row names a queue that does not exist"
-        );
+        tracing::error!(queue = pending.queue, "an outbox row names a queue that does not exist");
         return;
     };
     if wait > MAX_DELAY {
@@ -84,10 +66,7 @@ pub async fn relay_row(engine: &Engine, row: &Key, pending: &Pending) {
         tracing::warn!(queue, error = %failure, "a message could not be queued; sweep will send it");
         return;
     }
-    let delete = Write::Delete {
-        key: row.clone(),
-        when: Vec::new(),
-    };
+    let delete = Write::Delete { key: row.clone(), when: Vec::new() };
     if let Err(error) = engine.table.transact(vec![delete]).await {
         tracing::warn!(queue, error = %error, "a queued message is still in the outbox; it may be sent twice");
     }

@@ -51,89 +51,48 @@ pub struct Unsealed<T> {
 impl Sealer {
     /// Takes the live sealing keys, newest first; blank ones are dropped.
     pub fn new(keys: Vec<Secret>) -> Self {
-        Self {
-            keys: keys.into_iter().filter(|key| !key.is_blank()).collect(),
-        }
+        Self { keys: keys.into_iter().filter(|key| !key.is_blank()).collect() }
     }
 
     /// Seals a payload for a queue on behalf of a tenant, or of nobody yet.
-    pub fn seal<T: Serialize>(
-        &self,
-        queue: &str,
-        tenant: Option<&TenantCtx>,
-        body: &T,
-    ) -> Result<String, SealError> {
+    pub fn seal<T: Serialize>(&self, queue: &str, tenant: Option<&TenantCtx>, body: &T) -> Result<String, SealError> {
         let body = serde_json::value::to_raw_value(body).map_err(|_| SealError::Unserializable)?;
         let tenant = tenant.map(|ctx| ctx.tenant().clone());
         let key = self.keys.first().ok_or(SealError::NoKey)?;
-        let seal = hex::encode(
-            mac(key, queue, tenant.as_ref(), body.get())?
-                .finalize()
-                .into_bytes(),
-        );
-        let wire = Wire {
-            queue: queue.to_owned(),
-            tenant,
-            body,
-            seal,
-        };
+        let seal = hex::encode(mac(key, queue, tenant.as_ref(), body.get())?.finalize().into_bytes());
+        let wire = Wire { queue: queue.to_owned(), tenant, body, seal };
         serde_json::to_string(&wire).map_err(|_| SealError::Unserializable)
     }
 
     /// Opens a message that was sealed for this queue.
-    pub fn open<T: for<'a> Deserialize<'a>>(
-        &self,
-        queue: &str,
-        text: &str,
-    ) -> Result<Unsealed<T>, SealError> {
+    pub fn open<T: for<'a> Deserialize<'a>>(&self, queue: &str, text: &str) -> Result<Unsealed<T>, SealError> {
         let wire: Wire = serde_json::from_str(text).map_err(|_| SealError::Malformed)?;
         let seal = hex::decode(&wire.seal).map_err(|_| SealError::Malformed)?;
         let fits = wire.queue == queue
             && self.keys.iter().any(|key| {
-                mac(key, queue, wire.tenant.as_ref(), wire.body.get())
-                    .is_ok_and(|mac| mac.verify_slice(&seal).is_ok())
+                mac(key, queue, wire.tenant.as_ref(), wire.body.get()).is_ok_and(|mac| mac.verify_slice(&seal).is_ok())
             });
         if !fits {
             return Err(SealError::Forged);
         }
         let body = serde_json::from_str(wire.body.get()).map_err(|_| SealError::Malformed)?;
-        Ok(Unsealed {
-            tenant: wire.tenant.map(TenantCtx::proven),
-            body,
-        })
+        Ok(Unsealed { tenant: wire.tenant.map(TenantCtx::proven), body })
     }
 
     /// Proves to be sweep; whoever holds the sealing key runs the system.
     pub fn system(&self) -> Result<SystemCtx, SealError> {
-        if self.keys.is_empty() {
-            Err(SealError::NoKey)
-        } else {
-            Ok(SystemCtx::proven())
-        }
+        if self.keys.is_empty() { Err(SealError::NoKey) } else { Ok(SystemCtx::proven()) }
     }
 
     /// Proves to act for a tenant; whoever holds the sealing key runs the system. For the operator's own tools.
     pub fn operator(&self, tenant: &TenantId) -> Result<TenantCtx, SealError> {
-        if self.keys.is_empty() {
-            Err(SealError::NoKey)
-        } else {
-            Ok(TenantCtx::proven(tenant.clone()))
-        }
+        if self.keys.is_empty() { Err(SealError::NoKey) } else { Ok(TenantCtx::proven(tenant.clone())) }
     }
 }
 
-fn mac(
-    key: &Secret,
-    queue: &str,
-    tenant: Option<&TenantId>,
-    body: &str,
-) -> Result<Hmac<Sha256>, SealError> {
+fn mac(key: &Secret, queue: &str, tenant: Option<&TenantId>, body: &str) -> Result<Hmac<Sha256>, SealError> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| SealError::NoKey)?;
-    for part in [
-        "prfactory-envelope-1",
-        queue,
-        tenant.map_or("", TenantId::as_str),
-    ] {
+    for part in ["prfactory-envelope-1", queue, tenant.map_or("", TenantId::as_str)] {
         mac.update(part.as_bytes());
         mac.update(&[0]);
     }

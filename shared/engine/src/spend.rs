@@ -24,11 +24,7 @@ fn month_key(ctx: &TenantCtx, at: Timestamp) -> Key {
 }
 
 fn reservation_key(ctx: &TenantCtx, ticket: &TicketId, request: &ContentHash, attempt: u32) -> Key {
-    Key::of(
-        ctx,
-        "RESERVATIONS",
-        format!("RESERVATION#{ticket}#{request}#{attempt}"),
-    )
+    Key::of(ctx, "RESERVATIONS", format!("RESERVATION#{ticket}#{request}#{attempt}"))
 }
 
 /// Reserves a call's cost in the present month; says whether the month's budget covers it.
@@ -48,16 +44,8 @@ pub async fn reserve(
     let mut item = Item::new(reservation_key(ctx, ticket, request, attempt), body);
     item.due = Some(now + RECLAIM_AFTER);
     let writes = vec![
-        Write::Put {
-            item,
-            when: vec![Condition::NotExists { now }],
-        },
-        Write::Add {
-            key: month,
-            field: FIELD,
-            amount: amount.micros(),
-            at_most: Some(limit.micros()),
-        },
+        Write::Put { item, when: vec![Condition::NotExists { now }] },
+        Write::Add { key: month, field: FIELD, amount: amount.micros(), at_most: Some(limit.micros()) },
     ];
     match engine.table.transact(writes).await {
         Ok(()) | Err(TableError::Condition { write: 0 }) => Ok(true),
@@ -79,23 +67,10 @@ pub async fn settle(
         return Ok(());
     };
     let reserved = item.body.get("micros").and_then(Value::as_i64).unwrap_or(0);
-    let month = item
-        .body
-        .get("month")
-        .and_then(Value::as_str)
-        .unwrap_or("")
-        .to_owned();
+    let month = item.body.get("month").and_then(Value::as_str).unwrap_or("").to_owned();
     let writes = vec![
-        Write::Delete {
-            key,
-            when: vec![Condition::VersionIs(item.version)],
-        },
-        Write::Add {
-            key: Key::of(ctx, "", month),
-            field: FIELD,
-            amount: cost.micros() - reserved,
-            at_most: None,
-        },
+        Write::Delete { key, when: vec![Condition::VersionIs(item.version)] },
+        Write::Add { key: Key::of(ctx, "", month), field: FIELD, amount: cost.micros() - reserved, at_most: None },
     ];
     match engine.table.transact(writes).await {
         Ok(()) | Err(TableError::Condition { .. }) => Ok(()),
@@ -105,14 +80,8 @@ pub async fn settle(
 
 /// What the present month has cost, reservations included.
 pub async fn this_month(engine: &Engine, ctx: &TenantCtx) -> Result<Usd, Failure> {
-    let item = engine
-        .table
-        .get(&month_key(ctx, engine.clock.now()))
-        .await?;
-    Ok(Usd::from_micros(
-        item.and_then(|item| item.body.get(FIELD).and_then(Value::as_i64))
-            .unwrap_or(0),
-    ))
+    let item = engine.table.get(&month_key(ctx, engine.clock.now())).await?;
+    Ok(Usd::from_micros(item.and_then(|item| item.body.get(FIELD).and_then(Value::as_i64)).unwrap_or(0)))
 }
 
 /// Gives a reservation back whose call nobody waits for any more.
@@ -127,18 +96,9 @@ pub async fn reclaim(engine: &Engine, ctx: &TenantCtx, item: &Item) -> Result<()
         return Ok(());
     };
     let row = crate::ticket::load(engine, ctx, &reserved.ticket).await?;
-    let awaited = row
-        .and_then(|row| row.ticket.pending)
-        .is_some_and(|call| call.request == reserved.request);
+    let awaited = row.and_then(|row| row.ticket.pending).is_some_and(|call| call.request == reserved.request);
     if awaited {
         return Ok(());
     }
-    settle(
-        engine,
-        ctx,
-        &reserved.ticket,
-        (&reserved.request, reserved.attempt),
-        Usd::ZERO,
-    )
-    .await
+    settle(engine, ctx, &reserved.ticket, (&reserved.request, reserved.attempt), Usd::ZERO).await
 }

@@ -70,29 +70,12 @@ pub struct Holder<'a> {
 impl Holder<'_> {
     /// Commits that a write to the outside is about to start; an error means that it must not.
     pub async fn intend(&self, intent: &str, rows: &[Write]) -> Result<(), Failure> {
-        let started = Outcome::IntentStarted {
-            intent: intent.to_owned(),
-        };
-        let input = Input {
-            by: Principal::System,
-            what: Happening::Outcome(started),
-        };
-        match apply(
-            self.engine,
-            self.ctx,
-            &self.lease.ticket.id,
-            &input,
-            Hold::Keep(self.lease),
-            rows,
-        )
-        .await?
-        {
+        let started = Outcome::IntentStarted { intent: intent.to_owned() };
+        let input = Input { by: Principal::System, what: Happening::Outcome(started) };
+        match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), rows).await? {
             Applied::Committed(_) => Ok(()),
             Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => {
-                Err(Failure::new(
-                    Fault::Conflict,
-                    "the ticket was taken away before the write started",
-                ))
+                Err(Failure::new(Fault::Conflict, "the ticket was taken away before the write started"))
             }
         }
     }
@@ -117,10 +100,7 @@ pub trait Work: Send + Sync {
 pub async fn handle(engine: &Engine, work: &dyn Work, text: &str) -> Disposition {
     let stage = work.stage();
     let Ok(opened) = engine.sealer.open::<StageMessage>(stage.as_str(), text) else {
-        tracing::warn!(
-            stage = stage.as_str(),
-            "a message without a valid seal was dropped"
-        );
+        tracing::warn!(stage = stage.as_str(), "a message without a valid seal was dropped");
         return Disposition::Ack;
     };
     let Some(ctx) = opened.tenant else {
@@ -128,12 +108,8 @@ pub async fn handle(engine: &Engine, work: &dyn Work, text: &str) -> Disposition
         return Disposition::Ack;
     };
     let done = match &opened.body {
-        StageMessage::Turn { run, turn, .. } => {
-            take_turn(engine, work, &ctx, &opened.body, (*run, *turn)).await
-        }
-        StageMessage::ReadBack { intent, .. } => {
-            read_back(engine, work, &ctx, &opened.body, intent).await
-        }
+        StageMessage::Turn { run, turn, .. } => take_turn(engine, work, &ctx, &opened.body, (*run, *turn)).await,
+        StageMessage::ReadBack { intent, .. } => read_back(engine, work, &ctx, &opened.body, intent).await,
     };
     match done {
         Ok(disposition) => disposition,
@@ -154,18 +130,13 @@ async fn take_turn(
 ) -> Result<Disposition, Failure> {
     let stage = work.stage();
     let still = move |ticket: &Ticket| {
-        ticket.run == run
-            && ticket.turn == turn
-            && ticket.pending.is_none()
-            && ticket.state.stage() == Some(stage)
+        ticket.run == run && ticket.turn == turn && ticket.pending.is_none() && ticket.state.stage() == Some(stage)
     };
     let lease = match take(engine, ctx, message.ticket(), &still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
         Taken::Elsewhere { rest } => {
-            return Ok(Disposition::Retry {
-                after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 120),
-            });
+            return Ok(Disposition::Retry { after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 120) });
         }
     };
     let turn = {
@@ -180,20 +151,8 @@ async fn take_turn(
         Ok(done) => done,
         Err(failure) => (Outcome::Failed { failure }, Vec::new()),
     };
-    let input = Input {
-        by: Principal::System,
-        what: Happening::Outcome(outcome),
-    };
-    match apply(
-        engine,
-        ctx,
-        &lease.ticket.id,
-        &input,
-        Hold::Release(&lease),
-        &rows,
-    )
-    .await?
-    {
+    let input = Input { by: Principal::System, what: Happening::Outcome(outcome) };
+    match apply(engine, ctx, &lease.ticket.id, &input, Hold::Release(&lease), &rows).await? {
         Applied::Committed(_) | Applied::Duplicate | Applied::Missing => Ok(Disposition::Ack),
         Applied::Refused(refusal) => {
             tracing::warn!(tenant.id = %ctx.tenant(), ticket.id = %lease.ticket.id, stage = stage.as_str(), refusal = %refusal, "the outcome of a turn was refused");
@@ -206,12 +165,7 @@ async fn take_turn(
     }
 }
 
-async fn one_turn(
-    engine: &Engine,
-    work: &dyn Work,
-    ctx: &TenantCtx,
-    lease: &Lease,
-) -> Result<Turn, Failure> {
+async fn one_turn(engine: &Engine, work: &dyn Work, ctx: &TenantCtx, lease: &Lease) -> Result<Turn, Failure> {
     let ticket = lease.ticket.clone();
     let policy = directory::policy_of(engine, ctx, Some(&ticket)).await?;
     let answer = match &ticket.answer {
@@ -223,17 +177,7 @@ async fn one_turn(
         None => None,
     };
     let holder = Holder { engine, ctx, lease };
-    work.turn(
-        &holder,
-        TurnInput {
-            ctx: ctx.clone(),
-            ticket,
-            policy,
-            answer,
-            checkpoint,
-        },
-    )
-    .await
+    work.turn(&holder, TurnInput { ctx: ctx.clone(), ticket, policy, answer, checkpoint }).await
 }
 
 /// Turns what a stage returned into an outcome; a question to the model is stored and reserved first.
@@ -245,34 +189,17 @@ async fn settle(
 ) -> Result<(Outcome, Vec<Write>), Failure> {
     match turn? {
         Turn::Done { outcome, rows } => Ok((outcome, rows)),
-        Turn::Ask {
-            request,
-            reserve,
-            checkpoint,
-        } => {
+        Turn::Ask { request, reserve, checkpoint } => {
             let ticket = &lease.ticket;
             let checkpoint: ContentHash = engine.blobs.put(ctx, &checkpoint).await?;
             let hash = artifact::store(engine, ctx, &*request).await?;
             let attempt = ticket.attempt + 1;
             let policy = directory::policy_of(engine, ctx, Some(ticket)).await?;
             let call = (&hash, attempt);
-            if !spend::reserve(
-                engine,
-                ctx,
-                &ticket.id,
-                call,
-                reserve,
-                policy.monthly_budget_usd,
-            )
-            .await?
-            {
+            if !spend::reserve(engine, ctx, &ticket.id, call, reserve, policy.monthly_budget_usd).await? {
                 return Ok((Outcome::OverMonthlyBudget { checkpoint }, Vec::new()));
             }
-            let call = PendingCall {
-                request: hash,
-                attempt,
-                reserved: reserve,
-            };
+            let call = PendingCall { request: hash, attempt, reserved: reserve };
             Ok((Outcome::Asked { call, checkpoint }, Vec::new()))
         }
     }
@@ -307,19 +234,8 @@ async fn read_back(
         Taken::Elsewhere { .. } => return Ok(RETRY_SOON),
     };
     let left = work.read_back(ctx, &lease.ticket).await?;
-    let input = Input {
-        by: Principal::System,
-        what: Happening::Outcome(Outcome::CancelSettled { left }),
-    };
-    apply(
-        engine,
-        ctx,
-        &lease.ticket.id,
-        &input,
-        Hold::Release(&lease),
-        &[],
-    )
-    .await?;
+    let input = Input { by: Principal::System, what: Happening::Outcome(Outcome::CancelSettled { left }) };
+    apply(engine, ctx, &lease.ticket.id, &input, Hold::Release(&lease), &[]).await?;
     Ok(Disposition::Ack)
 }
 
@@ -329,12 +245,8 @@ impl TurnInput {
         &self,
         workspace: &dyn crate::port::Workspace,
     ) -> Result<std::sync::Arc<dyn crate::port::SourceTree>, Failure> {
-        let snapshot = self
-            .ticket
-            .target()
-            .and_then(|target| target.snapshot.as_ref());
-        let snapshot =
-            snapshot.ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no snapshot"))?;
+        let snapshot = self.ticket.target().and_then(|target| target.snapshot.as_ref());
+        let snapshot = snapshot.ok_or_else(|| Failure::new(Fault::Bug, "the ticket has no snapshot"))?;
         workspace.open(&self.ctx, snapshot).await
     }
 }

@@ -34,25 +34,15 @@ const STRANDED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 impl TicketRow {
     fn from_item(item: Item) -> Result<Self, Failure> {
-        let ticket = serde_json::from_value(item.body).map_err(|error| {
-            Failure::new(
-                Fault::Bug,
-                format!("a stored ticket cannot be read: {error}"),
-            )
-        })?;
-        Ok(Self {
-            ticket,
-            version: item.version,
-            fence: item.fence,
-            lease_until: item.lease_until,
-        })
+        let ticket = serde_json::from_value(item.body)
+            .map_err(|error| Failure::new(Fault::Bug, format!("a stored ticket cannot be read: {error}")))?;
+        Ok(Self { ticket, version: item.version, fence: item.fence, lease_until: item.lease_until })
     }
 
     /// The row as it will be stored, its version one higher.
     pub fn to_item(&self, ctx: &TenantCtx, now: Timestamp) -> Result<Item, Failure> {
-        let body = serde_json::to_value(&self.ticket).map_err(|error| {
-            Failure::new(Fault::Bug, format!("a ticket cannot be stored: {error}"))
-        })?;
+        let body = serde_json::to_value(&self.ticket)
+            .map_err(|error| Failure::new(Fault::Bug, format!("a ticket cannot be stored: {error}")))?;
         let running = self.ticket.state.stage().is_some();
         let stranded = running.then(|| self.lease_until.unwrap_or(now) + STRANDED_AFTER);
         let partition = TicketPartition::of(&self.ticket.id);
@@ -73,18 +63,9 @@ impl TicketRow {
 }
 
 /// Loads a ticket.
-pub async fn load(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    id: &TicketId,
-) -> Result<Option<TicketRow>, Failure> {
+pub async fn load(engine: &Engine, ctx: &TenantCtx, id: &TicketId) -> Result<Option<TicketRow>, Failure> {
     let key = Key::ticket(ctx, &TicketPartition::of(id), "TICKET");
-    engine
-        .table
-        .get(&key)
-        .await?
-        .map(TicketRow::from_item)
-        .transpose()
+    engine.table.get(&key).await?.map(TicketRow::from_item).transpose()
 }
 
 /// What guards a tracker key, and which workflow it leads to.
@@ -98,27 +79,18 @@ pub struct Guard {
 }
 
 /// Finds the latest workflow of a tracker key.
-pub async fn guard(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    key: &TrackerKey,
-) -> Result<Option<Guard>, Failure> {
+pub async fn guard(engine: &Engine, ctx: &TenantCtx, key: &TrackerKey) -> Result<Option<Guard>, Failure> {
     let Some(item) = engine.table.get(&Key::guard(ctx, key)).await? else {
         return Ok(None);
     };
-    let mut guard: Guard = serde_json::from_value(item.body).map_err(|error| {
-        Failure::new(Fault::Bug, format!("a guard row cannot be read: {error}"))
-    })?;
+    let mut guard: Guard = serde_json::from_value(item.body)
+        .map_err(|error| Failure::new(Fault::Bug, format!("a guard row cannot be read: {error}")))?;
     guard.version = item.version;
     Ok(Some(guard))
 }
 
 /// Loads the latest workflow of a tracker key.
-pub async fn latest(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    key: &TrackerKey,
-) -> Result<Option<TicketRow>, Failure> {
+pub async fn latest(engine: &Engine, ctx: &TenantCtx, key: &TrackerKey) -> Result<Option<TicketRow>, Failure> {
     match guard(engine, ctx, key).await? {
         Some(guard) => load(engine, ctx, &guard.ticket).await,
         None => Ok(None),
@@ -126,13 +98,7 @@ pub async fn latest(
 }
 
 /// The write that makes a workflow the latest of its key, in place of the one that was seen before.
-pub fn guard_write(
-    ctx: &TenantCtx,
-    key: &TrackerKey,
-    id: &TicketId,
-    seen: Option<&Guard>,
-    now: Timestamp,
-) -> Write {
+pub fn guard_write(ctx: &TenantCtx, key: &TrackerKey, id: &TicketId, seen: Option<&Guard>, now: Timestamp) -> Write {
     let mut item = Item::new(Key::guard(ctx, key), json!({ "ticket": id }));
     let when = match seen {
         Some(guard) => {
@@ -150,10 +116,7 @@ pub async fn list(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Ticket>, Failu
     let mut tickets = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = engine
-            .table
-            .query(Index::Listing, &partition, "", 100, cursor.as_deref())
-            .await?;
+        let page = engine.table.query(Index::Listing, &partition, "", 100, cursor.as_deref()).await?;
         for item in page.items {
             tickets.push(TicketRow::from_item(item)?.ticket);
         }
@@ -203,35 +166,22 @@ pub async fn take(
     }
     let now = engine.clock.now();
     if let Some(until) = row.lease_until.filter(|until| *until > now) {
-        return Ok(Taken::Elsewhere {
-            rest: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
-        });
+        return Ok(Taken::Elsewhere { rest: Duration::try_from(until.duration_since(now)).unwrap_or_default() });
     }
     let seen = row.version;
     row.fence += 1;
-    row.lease_until =
-        Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
+    row.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
     let item = row.to_item(ctx, now)?;
     let when = vec![Condition::VersionIs(seen), Condition::NotBefore(now)];
     match engine.table.transact(vec![Write::Put { item, when }]).await {
-        Ok(()) => Ok(Taken::Mine(Box::new(Lease {
-            ticket: row.ticket,
-            fence: row.fence,
-        }))),
-        Err(TableError::Condition { .. }) => Ok(Taken::Elsewhere {
-            rest: Duration::ZERO,
-        }),
+        Ok(()) => Ok(Taken::Mine(Box::new(Lease { ticket: row.ticket, fence: row.fence }))),
+        Err(TableError::Condition { .. }) => Ok(Taken::Elsewhere { rest: Duration::ZERO }),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Holds a lease for longer; says whether it is still mine.
-pub async fn renew(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    lease: &Lease,
-    duration: Duration,
-) -> Result<bool, Failure> {
+pub async fn renew(engine: &Engine, ctx: &TenantCtx, lease: &Lease, duration: Duration) -> Result<bool, Failure> {
     for _ in 0..3 {
         let Some(mut row) = load(engine, ctx, &lease.ticket.id).await? else {
             return Ok(false);
@@ -241,8 +191,7 @@ pub async fn renew(
         }
         let now = engine.clock.now();
         let seen = row.version;
-        row.lease_until =
-            Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
+        row.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
         let item = row.to_item(ctx, now)?;
         let when = vec![Condition::VersionIs(seen), Condition::FenceIs(lease.fence)];
         match engine.table.transact(vec![Write::Put { item, when }]).await {

@@ -137,45 +137,27 @@ pub fn parse(event: &str, body: &[u8], handle: &str) -> Result<Inbound, InboundE
         ("pull_request", "closed") => {
             let event: PullRequestEvent = shaped(body)?;
             let (number, merged) = (event.pull_request.number, event.pull_request.merged);
-            InboundNews::PullRequestClosed {
-                repo: repo(&event.repository)?,
-                number,
-                merged,
-            }
+            InboundNews::PullRequestClosed { repo: repo(&event.repository)?, number, merged }
         }
         ("pull_request_review", "submitted") => review(shaped(body)?, envelope.sender.as_ref())?,
-        ("pull_request_review_comment", "created") => {
-            review_comment(shaped(body)?, envelope.sender.as_ref())?
-        }
+        ("pull_request_review_comment", "created") => review_comment(shaped(body)?, envelope.sender.as_ref())?,
         ("check_suite", "completed") => checks(shaped(body)?)?,
-        ("installation", "created" | "unsuspend" | "new_permissions_accepted") => {
-            InboundNews::Installed
-        }
+        ("installation", "created" | "unsuspend" | "new_permissions_accepted") => InboundNews::Installed,
         ("installation", "deleted" | "suspend") => InboundNews::Uninstalled,
         ("issue_comment" | "pull_request_review_comment" | "pull_request_review", _) => {
             InboundNews::Ignored("only what is newly written acts")
         }
         _ => InboundNews::Ignored("an event we do not act on"),
     };
-    Ok(Inbound {
-        installation: envelope.installation.map(|i| i.id),
-        actor: envelope.sender.as_ref().map(actor),
-        news,
-    })
+    Ok(Inbound { installation: envelope.installation.map(|i| i.id), actor: envelope.sender.as_ref().map(actor), news })
 }
 
 fn shaped<T: DeserializeOwned>(body: &[u8]) -> Result<T, InboundError> {
-    serde_json::from_slice(body)
-        .map_err(|error| InboundError(format!("not the documented shape: {error}")))
+    serde_json::from_slice(body).map_err(|error| InboundError(format!("not the documented shape: {error}")))
 }
 
 fn actor(user: &User) -> Actor {
-    Actor {
-        provider: "github",
-        id: user.id.to_string(),
-        name: user.login.clone(),
-        is_person: user.r#type == "User",
-    }
+    Actor { provider: "github", id: user.id.to_string(), name: user.login.clone(), is_person: user.r#type == "User" }
 }
 
 fn repo(repository: &Repository) -> Result<RepoName, InboundError> {
@@ -183,15 +165,11 @@ fn repo(repository: &Repository) -> Result<RepoName, InboundError> {
 }
 
 fn key(repository: &Repository, number: u64) -> Result<TrackerKey, InboundError> {
-    TrackerKey::parse(&format!("{}#{number}", repository.full_name))
-        .map_err(|error| InboundError(error.to_string()))
+    TrackerKey::parse(&format!("{}#{number}", repository.full_name)).map_err(|error| InboundError(error.to_string()))
 }
 
 fn text(issue: &Issue) -> TicketText {
-    TicketText {
-        title: issue.title.clone(),
-        body: issue.body.clone().unwrap_or_default(),
-    }
+    TicketText { title: issue.title.clone(), body: issue.body.clone().unwrap_or_default() }
 }
 
 fn issues(event: Issues, action: &str, handle: &str) -> Result<InboundNews, InboundError> {
@@ -203,16 +181,9 @@ fn issues(event: Issues, action: &str, handle: &str) -> Result<InboundNews, Inbo
         "unlabeled" => (Vec::new(), label.into_iter().collect()),
         "labeled" => (label.into_iter().collect(), Vec::new()),
         _ => {
-            let ours = |user: &User| {
-                user.login
-                    .trim_end_matches("[bot]")
-                    .eq_ignore_ascii_case(handle)
-            };
+            let ours = |user: &User| user.login.trim_end_matches("[bot]").eq_ignore_ascii_case(handle);
             let to_us = event.assignee.as_ref().is_some_and(ours);
-            (
-                to_us.then(|| handle.to_owned()).into_iter().collect(),
-                Vec::new(),
-            )
+            (to_us.then(|| handle.to_owned()).into_iter().collect(), Vec::new())
         }
     };
     Ok(InboundNews::Labels {
@@ -228,14 +199,10 @@ fn issues(event: Issues, action: &str, handle: &str) -> Result<InboundNews, Inbo
 fn issue_comment(event: IssueComment, sender: Option<&User>) -> Result<InboundNews, InboundError> {
     let comment = event.comment;
     if sender.is_none_or(|sender| sender.id != comment.user.id) {
-        return Ok(InboundNews::Ignored(
-            "the sender is not the author of the comment",
-        ));
+        return Ok(InboundNews::Ignored("the sender is not the author of the comment"));
     }
     if comment.created_at != comment.updated_at {
-        return Ok(InboundNews::Ignored(
-            "the comment was edited after it was written",
-        ));
+        return Ok(InboundNews::Ignored("the comment was edited after it was written"));
     }
     let number = event.issue.number;
     let place = match event.issue.pull_request {
@@ -254,9 +221,7 @@ fn issue_comment(event: IssueComment, sender: Option<&User>) -> Result<InboundNe
 
 fn review(event: ReviewEvent, sender: Option<&User>) -> Result<InboundNews, InboundError> {
     if sender.is_none_or(|sender| sender.id != event.review.user.id) {
-        return Ok(InboundNews::Ignored(
-            "the sender is not the author of the review",
-        ));
+        return Ok(InboundNews::Ignored("the sender is not the author of the review"));
     }
     Ok(InboundNews::Review {
         repo: repo(&event.repository)?,
@@ -267,15 +232,10 @@ fn review(event: ReviewEvent, sender: Option<&User>) -> Result<InboundNews, Inbo
     })
 }
 
-fn review_comment(
-    event: ReviewCommentEvent,
-    sender: Option<&User>,
-) -> Result<InboundNews, InboundError> {
+fn review_comment(event: ReviewCommentEvent, sender: Option<&User>) -> Result<InboundNews, InboundError> {
     let comment = event.comment;
     if sender.is_none_or(|sender| sender.id != comment.user.id) {
-        return Ok(InboundNews::Ignored(
-            "the sender is not the author of the comment",
-        ));
+        return Ok(InboundNews::Ignored("the sender is not the author of the comment"));
     }
     Ok(InboundNews::ReviewComment {
         repo: repo(&event.repository)?,
@@ -297,9 +257,6 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
         repo: repo(&event.repository)?,
         head: CommitSha::parse(&suite.head_sha).map_err(|error| InboundError(error.to_string()))?,
         numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
-        failed: matches!(
-            suite.conclusion.as_deref(),
-            Some("failure" | "timed_out" | "startup_failure")
-        ),
+        failed: matches!(suite.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")),
     })
 }

@@ -7,8 +7,7 @@ use domain::ticket::{PullRequestRef, Target};
 use engine::Engine;
 use engine::key::Key;
 use engine::port::{
-    Capabilities, Condition, Forge, Item, Opened, PullRequestState, PullRequestText, TableError,
-    Write,
+    Capabilities, Condition, Forge, Item, Opened, PullRequestState, PullRequestText, TableError, Write,
 };
 use engine::tenancy::TenantCtx;
 use serde::{Deserialize, Serialize};
@@ -54,39 +53,25 @@ impl LocalForge {
     ) -> Result<Pull, Failure> {
         let key = place(ctx, target);
         let Some((mut pull, version)) = self.load(&key).await? else {
-            return Err(Failure::new(
-                Fault::Invalid,
-                "there is no such pull request",
-            ));
+            return Err(Failure::new(Fault::Invalid, "there is no such pull request"));
         };
         change(&mut pull);
         let mut item = Item::new(key, json!(pull));
         item.version = version + 1;
-        let put = Write::Put {
-            item,
-            when: vec![Condition::VersionIs(version)],
-        };
+        let put = Write::Put { item, when: vec![Condition::VersionIs(version)] };
         self.engine.table.transact(vec![put]).await?;
         Ok(pull)
     }
 }
 
 fn place(ctx: &TenantCtx, target: &Target) -> Key {
-    Key::of(
-        ctx,
-        &format!("LOCAL#{}", target.repo),
-        format!("BRANCH#{}", target.branch),
-    )
+    Key::of(ctx, &format!("LOCAL#{}", target.repo), format!("BRANCH#{}", target.branch))
 }
 
 fn opened(target: &Target, pull: Pull) -> Opened {
     let url = format!("local://{}/pull/{}", target.repo, pull.number);
     Opened {
-        reference: PullRequestRef {
-            number: pull.number,
-            url,
-            head: pull.head,
-        },
+        reference: PullRequestRef { number: pull.number, url, head: pull.head },
         state: pull.state,
         text: pull.text,
     }
@@ -105,10 +90,7 @@ impl Forge for LocalForge {
     }
 
     async fn find(&self, ctx: &TenantCtx, target: &Target) -> Result<Option<Opened>, Failure> {
-        Ok(self
-            .load(&place(ctx, target))
-            .await?
-            .map(|(pull, _)| opened(target, pull)))
+        Ok(self.load(&place(ctx, target)).await?.map(|(pull, _)| opened(target, pull)))
     }
 
     async fn open(
@@ -124,9 +106,7 @@ impl Forge for LocalForge {
                 return Ok(found);
             }
             let last = self.engine.table.get(&counter).await?;
-            let last = last
-                .and_then(|item| item.body.get("last").and_then(Value::as_i64))
-                .unwrap_or(0);
+            let last = last.and_then(|item| item.body.get("last").and_then(Value::as_i64)).unwrap_or(0);
             let number = u64::try_from(last + 1).unwrap_or(1);
             let pull = Pull {
                 number,
@@ -139,17 +119,9 @@ impl Forge for LocalForge {
             let now = self.engine.clock.now();
             let item = Item::new(place(ctx, target), json!(pull));
             let writes = vec![
-                Write::Put {
-                    item,
-                    when: vec![Condition::NotExists { now }],
-                },
+                Write::Put { item, when: vec![Condition::NotExists { now }] },
                 // The sum may only become the number that was just taken; another opener makes this fail.
-                Write::Add {
-                    key: counter.clone(),
-                    field: "last",
-                    amount: 1,
-                    at_most: Some(last + 1),
-                },
+                Write::Add { key: counter.clone(), field: "last", amount: 1, at_most: Some(last + 1) },
             ];
             match self.engine.table.transact(writes).await {
                 Ok(()) => return Ok(opened(target, pull)),
@@ -157,10 +129,7 @@ impl Forge for LocalForge {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Failure::new(
-            Fault::Conflict,
-            "the pull request could not be numbered",
-        ))
+        Err(Failure::new(Fault::Conflict, "the pull request could not be numbered"))
     }
 
     async fn update(

@@ -23,19 +23,14 @@ impl FolderBlobs {
 
     fn place(&self, ctx: &TenantCtx, hash: &ContentHash) -> PathBuf {
         let shard: String = hash.as_str().chars().take(2).collect();
-        self.root
-            .join(ctx.tenant().as_str())
-            .join(shard)
-            .join(hash.as_str())
+        self.root.join(ctx.tenant().as_str()).join(shard).join(hash.as_str())
     }
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {
     let fault = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => Fault::Transient,
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            Fault::Permission
-        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Fault::Permission,
         _ => Fault::Bug,
     };
     Failure::new(fault, format!("{what}: {error}"))
@@ -61,10 +56,7 @@ impl Blobs for FolderBlobs {
         let bytes = match read {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::new(
-                    Fault::Invalid,
-                    format!("there is no blob {}", hash.short()),
-                ));
+                return Err(Failure::new(Fault::Invalid, format!("there is no blob {}", hash.short())));
             }
             Ok(Err(error)) => return Err(failed("a blob cannot be read", &error)),
             Err(_) => return Err(Failure::new(Fault::Bug, "reading a blob was aborted")),
@@ -72,10 +64,7 @@ impl Blobs for FolderBlobs {
         if ContentHash::of(&bytes) == *hash {
             Ok(bytes)
         } else {
-            Err(Failure::new(
-                Fault::Bug,
-                format!("blob {} is damaged", hash.short()),
-            ))
+            Err(Failure::new(Fault::Bug, format!("blob {} is damaged", hash.short())))
         }
     }
 }

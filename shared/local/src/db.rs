@@ -33,9 +33,7 @@ impl DbError {
         match self {
             Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => matches!(
                 error.code,
-                rusqlite::ErrorCode::DatabaseBusy
-                    | rusqlite::ErrorCode::DatabaseLocked
-                    | rusqlite::ErrorCode::DiskFull
+                rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked | rusqlite::ErrorCode::DiskFull
             ),
             Self::Sqlite(_) | Self::Folder { .. } | Self::Closed => false,
         }
@@ -73,10 +71,7 @@ CREATE INDEX IF NOT EXISTS message_visible ON message (queue, dead, visible_at);
 impl Db {
     /// Opens or makes the state file of a folder.
     pub fn open(folder: &Path) -> Result<Self, DbError> {
-        std::fs::create_dir_all(folder).map_err(|error| DbError::Folder {
-            folder: folder.to_owned(),
-            error,
-        })?;
+        std::fs::create_dir_all(folder).map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         let path = folder.join("state.db");
         let writer = connect(&path)?;
         writer.execute_batch(SCHEMA)?;
@@ -86,17 +81,11 @@ impl Db {
         std::thread::Builder::new()
             .name("state-writer".to_owned())
             .spawn(move || run_writer(&writer, &writes))
-            .map_err(|error| DbError::Folder {
-                folder: folder.to_owned(),
-                error,
-            })?;
+            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         std::thread::Builder::new()
             .name("state-reader".to_owned())
             .spawn(move || run_reader(&reader, &reads))
-            .map_err(|error| DbError::Folder {
-                folder: folder.to_owned(),
-                error,
-            })?;
+            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         Ok(Self { write, read })
     }
 
@@ -141,9 +130,7 @@ where
 }
 
 fn connect(path: &Path) -> Result<Connection, DbError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -189,11 +176,7 @@ fn in_savepoint(connection: &Connection, job: Job) -> Finish {
 
 fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
-        rusqlite::Error::SqliteFailure(code, text) => {
-            rusqlite::Error::SqliteFailure(*code, text.clone())
-        }
-        other => {
-            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(other.to_string()))
-        }
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(other.to_string())),
     }
 }

@@ -28,12 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 impl SqliteQueue {
     /// Uses a state file.
     pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self {
-            db,
-            clock,
-            ids,
-            sent: Arc::default(),
-        }
+        Self { db, clock, ids, sent: Arc::default() }
     }
 
     fn bell(&self, queue: &'static str) -> Arc<Notify> {
@@ -49,21 +44,12 @@ impl SqliteQueue {
         let now = self.micros();
         let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2)";
         self.db
-            .read(move |connection| {
-                connection
-                    .prepare_cached(sql)?
-                    .query_row(params![queue, now], |row| row.get(0))
-            })
+            .read(move |connection| connection.prepare_cached(sql)?.query_row(params![queue, now], |row| row.get(0)))
             .await
             .map_err(failed)
     }
 
-    async fn take(
-        &self,
-        queue: &'static str,
-        max: usize,
-        visibility: Duration,
-    ) -> Result<Vec<Delivered>, Failure> {
+    async fn take(&self, queue: &'static str, max: usize, visibility: Duration) -> Result<Vec<Delivered>, Failure> {
         let now = self.micros();
         let until = now + i64::try_from(visibility.as_micros()).unwrap_or(i64::MAX / 4);
         let receipt = self.ids.next();
@@ -91,26 +77,15 @@ impl SqliteQueue {
             .map_err(failed)
     }
 
-    async fn change(
-        &self,
-        queue: &'static str,
-        receipt: &str,
-        sql: &'static str,
-        at: i64,
-    ) -> Result<(), Failure> {
+    async fn change(&self, queue: &'static str, receipt: &str, sql: &'static str, at: i64) -> Result<(), Failure> {
         let Some((id, receipt)) = receipt.split_once(':') else {
             return Err(Failure::new(Fault::Bug, "a receipt of another queue"));
         };
-        let id: i64 = id
-            .parse()
-            .map_err(|_| Failure::new(Fault::Bug, "a receipt of another queue"))?;
+        let id: i64 = id.parse().map_err(|_| Failure::new(Fault::Bug, "a receipt of another queue"))?;
         let receipt = receipt.to_owned();
         self.db
             .write(move |connection| {
-                connection
-                    .prepare_cached(sql)?
-                    .execute(params![queue, id, receipt, at])
-                    .map(|_| ())
+                connection.prepare_cached(sql)?.execute(params![queue, id, receipt, at]).map(|_| ())
             })
             .await
             .map_err(failed)
@@ -118,19 +93,14 @@ impl SqliteQueue {
 }
 
 fn failed(error: DbError) -> Failure {
-    let fault = if error.is_busy() {
-        Fault::Transient
-    } else {
-        Fault::Bug
-    };
+    let fault = if error.is_busy() { Fault::Transient } else { Fault::Bug };
     Failure::new(fault, error.to_string())
 }
 
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn send(&self, message: Outgoing) -> Result<(), Failure> {
-        let visible =
-            self.micros() + i64::try_from(message.delay.as_micros()).unwrap_or(i64::MAX / 4);
+        let visible = self.micros() + i64::try_from(message.delay.as_micros()).unwrap_or(i64::MAX / 4);
         let queue = message.queue;
         self.db
             .write(move |connection| {
@@ -175,23 +145,13 @@ impl Queue for SqliteQueue {
         self.change(queue, receipt, sql, 0).await
     }
 
-    async fn hide(
-        &self,
-        queue: &'static str,
-        receipt: &str,
-        duration: Duration,
-    ) -> Result<(), Failure> {
+    async fn hide(&self, queue: &'static str, receipt: &str, duration: Duration) -> Result<(), Failure> {
         let at = self.micros() + i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4);
-        let sql =
-            "UPDATE message SET visible_at = ?4 WHERE queue = ?1 AND id = ?2 AND receipt = ?3";
+        let sql = "UPDATE message SET visible_at = ?4 WHERE queue = ?1 AND id = ?2 AND receipt = ?3";
         self.change(queue, receipt, sql, at).await
     }
 
-    async fn receive_dead(
-        &self,
-        queue: &'static str,
-        max: usize,
-    ) -> Result<Vec<Delivered>, Failure> {
+    async fn receive_dead(&self, queue: &'static str, max: usize) -> Result<Vec<Delivered>, Failure> {
         let max = i64::try_from(max).unwrap_or(1);
         self.db
             .read(move |connection| {

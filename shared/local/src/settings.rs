@@ -120,9 +120,7 @@ pub enum SettingsError {
         error: PolicyError,
     },
     /// An endpoint's id can be guessed.
-    #[error(
-        "endpoint {0} is too short to be secret: use `ep_` and at least 26 random letters or digits"
-    )]
+    #[error("endpoint {0} is too short to be secret: use `ep_` and at least 26 random letters or digits")]
     GuessableEndpoint(EndpointId),
     /// An address carries a credential.
     #[error("repository {0}: the location must not contain a user or token; use `token_file`")]
@@ -142,27 +140,18 @@ impl Settings {
     /// Reads the settings of a data folder.
     pub fn load(folder: &Path) -> Result<Self, SettingsError> {
         let path = folder.join("prfactory.toml");
-        let text = std::fs::read_to_string(&path).map_err(|error| SettingsError::Unreadable {
-            path: path.clone(),
-            error,
-        })?;
-        toml::from_str(&text).map_err(|error| SettingsError::Malformed {
-            path,
-            error: Box::new(error),
-        })
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| SettingsError::Unreadable { path: path.clone(), error })?;
+        toml::from_str(&text).map_err(|error| SettingsError::Malformed { path, error: Box::new(error) })
     }
 
     /// Checks everything that can be checked without the state.
     pub fn check(&self) -> Result<BTreeMap<TenantId, Policy>, SettingsError> {
         let mut policies = BTreeMap::new();
         for tenant in &self.tenant {
-            let policy =
-                Policy::standard()
-                    .with(&tenant.policy)
-                    .map_err(|error| SettingsError::Policy {
-                        tenant: tenant.id.clone(),
-                        error,
-                    })?;
+            let policy = Policy::standard()
+                .with(&tenant.policy)
+                .map_err(|error| SettingsError::Policy { tenant: tenant.id.clone(), error })?;
             for endpoint in &tenant.endpoint {
                 // 26 of 36 characters are 134 bits.
                 if endpoint.id.as_str().len() < EndpointId::PREFIX.len() + 26 {
@@ -170,15 +159,8 @@ impl Settings {
                 }
             }
             for repository in &tenant.repository {
-                let after_scheme = repository
-                    .location
-                    .split_once("://")
-                    .map_or("", |(_, rest)| rest);
-                if after_scheme
-                    .split('/')
-                    .next()
-                    .is_some_and(|host| host.contains('@'))
-                {
+                let after_scheme = repository.location.split_once("://").map_or("", |(_, rest)| rest);
+                if after_scheme.split('/').next().is_some_and(|host| host.contains('@')) {
                     return Err(SettingsError::CredentialInAddress(repository.name.clone()));
                 }
             }
@@ -189,11 +171,7 @@ impl Settings {
 }
 
 /// Brings the directory in line with the settings.
-pub async fn seed(
-    engine: &Engine,
-    vault: &dyn Vault,
-    settings: &Settings,
-) -> Result<(), SettingsError> {
+pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Result<(), SettingsError> {
     let policies = settings.check()?;
     for tenant in &settings.tenant {
         let ctx = engine.sealer.operator(&tenant.id)?;
@@ -205,42 +183,23 @@ pub async fn seed(
             seed_repository(engine, vault, &ctx, repository).await?;
         }
         for endpoint in &tenant.endpoint {
-            let connection = Connection {
-                tenant: tenant.id.clone(),
-                generation: endpoint.generation,
-                revoked: endpoint.revoked,
-            };
+            let connection =
+                Connection { tenant: tenant.id.clone(), generation: endpoint.generation, revoked: endpoint.revoked };
             directory::store_endpoint(engine, &endpoint.id, &connection).await?;
         }
         for installation in &tenant.installations {
-            let connection = Connection {
-                tenant: tenant.id.clone(),
-                generation: 1,
-                revoked: false,
-            };
+            let connection = Connection { tenant: tenant.id.clone(), generation: 1, revoked: false };
             directory::store_installation(engine, *installation, &connection).await?;
         }
     }
     Ok(())
 }
 
-async fn seed_members(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    members: &[MemberSettings],
-) -> Result<(), SettingsError> {
+async fn seed_members(engine: &Engine, ctx: &TenantCtx, members: &[MemberSettings]) -> Result<(), SettingsError> {
     for member in members {
-        let row = MemberRow {
-            id: member.id.clone(),
-            name: member.name.clone(),
-            role: member.role,
-        };
+        let row = MemberRow { id: member.id.clone(), name: member.name.clone(), role: member.role };
         let mut identities = Vec::new();
-        identities.extend(
-            member
-                .github
-                .map(|id| ("github".to_owned(), id.to_string())),
-        );
+        identities.extend(member.github.map(|id| ("github".to_owned(), id.to_string())));
         identities.extend(member.jira.clone().map(|id| ("jira".to_owned(), id)));
         directory::store_member(engine, ctx, &row, &identities).await?;
     }
@@ -261,11 +220,8 @@ async fn seed_repository(
         projects: settings.projects.clone(),
         token: match &settings.token_file {
             Some(path) => {
-                let token =
-                    std::fs::read_to_string(path).map_err(|error| SettingsError::Unreadable {
-                        path: path.clone(),
-                        error,
-                    })?;
+                let token = std::fs::read_to_string(path)
+                    .map_err(|error| SettingsError::Unreadable { path: path.clone(), error })?;
                 let secret = Secret::new(token.trim().as_bytes().to_vec());
                 Some(vault.seal(ctx, "git", &secret).await?)
             }

@@ -38,17 +38,13 @@ fn failed(error: DbError) -> TableError {
     }
 }
 
-const COLUMNS: &str =
-    "pk, sk, version, fence, lease_until, listing_pk, listing_sk, due, expires, body";
+const COLUMNS: &str = "pk, sk, version, fence, lease_until, listing_pk, listing_sk, due, expires, body";
 
 #[async_trait]
 impl Table for SqliteTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, TableError> {
         let key = key.clone();
-        self.db
-            .read(move |connection| load(connection, &key))
-            .await
-            .map_err(failed)
+        self.db.read(move |connection| load(connection, &key)).await.map_err(failed)
     }
 
     async fn query(
@@ -74,8 +70,7 @@ impl Table for SqliteTable {
             .db
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&sql)?;
-                let found =
-                    statement.query_map(params![partition, from, after, until, rows], item_of)?;
+                let found = statement.query_map(params![partition, from, after, until, rows], item_of)?;
                 found.collect::<rusqlite::Result<Vec<Item>>>()
             })
             .await
@@ -83,16 +78,9 @@ impl Table for SqliteTable {
         let full = items.len() >= limit;
         let last = items.last().map(|item| match index {
             Index::Primary => item.key.sort().to_owned(),
-            Index::Listing => item
-                .listing
-                .as_ref()
-                .map(|(_, sort)| sort.clone())
-                .unwrap_or_default(),
+            Index::Listing => item.listing.as_ref().map(|(_, sort)| sort.clone()).unwrap_or_default(),
         });
-        Ok(Page {
-            items,
-            cursor: last.filter(|_| full),
-        })
+        Ok(Page { items, cursor: last.filter(|_| full) })
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError> {
@@ -115,21 +103,14 @@ impl Table for SqliteTable {
             .map_err(failed)?
     }
 
-    async fn due(
-        &self,
-        _proof: &SystemCtx,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, TableError> {
-        let (until, limit) = (
-            until.as_microsecond(),
-            i64::try_from(limit).unwrap_or(i64::MAX),
-        );
+    async fn due(&self, _proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
+        let (until, limit) = (until.as_microsecond(), i64::try_from(limit).unwrap_or(i64::MAX));
         self.db
             .read(move |connection| {
                 let sql = "SELECT pk, sk FROM item WHERE due IS NOT NULL AND due <= ?1 ORDER BY due LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
-                let keys = statement.query_map(params![until, limit], |row| Ok(Key::stored(row.get(0)?, row.get(1)?)))?;
+                let keys =
+                    statement.query_map(params![until, limit], |row| Ok(Key::stored(row.get(0)?, row.get(1)?)))?;
                 keys.collect()
             })
             .await
@@ -139,28 +120,18 @@ impl Table for SqliteTable {
 
 fn check_shape(writes: &[Write]) -> Result<(), TableError> {
     if writes.is_empty() || writes.len() > MAX_WRITES {
-        return Err(TableError::Invalid(format!(
-            "{} writes; a transaction has 1 to {MAX_WRITES}",
-            writes.len()
-        )));
+        return Err(TableError::Invalid(format!("{} writes; a transaction has 1 to {MAX_WRITES}", writes.len())));
     }
     let mut keys = BTreeSet::new();
     for write in writes {
         let key = key_of(write);
         if !keys.insert(key) {
-            return Err(TableError::Invalid(format!(
-                "two writes to {} {}",
-                key.partition(),
-                key.sort()
-            )));
+            return Err(TableError::Invalid(format!("two writes to {} {}", key.partition(), key.sort())));
         }
         if let Write::Put { item, .. } = write
             && item.body.to_string().len() > MAX_BODY
         {
-            return Err(TableError::Invalid(format!(
-                "{} is larger than {MAX_BODY} bytes",
-                key.sort()
-            )));
+            return Err(TableError::Invalid(format!("{} is larger than {MAX_BODY} bytes", key.sort())));
         }
     }
     Ok(())
@@ -177,28 +148,16 @@ fn key_of(write: &Write) -> &Key {
 fn holds(connection: &Connection, write: &Write) -> rusqlite::Result<Option<i64>> {
     match write {
         Write::Put { item, when } => conditions(connection, &item.key, when),
-        Write::Delete { key, when } | Write::Check { key, when } => {
-            conditions(connection, key, when)
-        }
-        Write::Add {
-            key,
-            field,
-            amount,
-            at_most,
-        } => {
-            let before = load(connection, key)?
-                .and_then(|item| item.body.get(*field).and_then(Value::as_i64));
+        Write::Delete { key, when } | Write::Check { key, when } => conditions(connection, key, when),
+        Write::Add { key, field, amount, at_most } => {
+            let before = load(connection, key)?.and_then(|item| item.body.get(*field).and_then(Value::as_i64));
             let sum = before.unwrap_or(0).saturating_add(*amount);
             Ok(at_most.is_none_or(|limit| sum <= limit).then_some(sum))
         }
     }
 }
 
-fn conditions(
-    connection: &Connection,
-    key: &Key,
-    when: &[Condition],
-) -> rusqlite::Result<Option<i64>> {
+fn conditions(connection: &Connection, key: &Key, when: &[Condition]) -> rusqlite::Result<Option<i64>> {
     if when.is_empty() {
         return Ok(Some(0));
     }
@@ -219,16 +178,12 @@ fn carry_out(connection: &Connection, write: &Write, sum: i64) -> rusqlite::Resu
     match write {
         Write::Put { item, .. } => store(connection, item),
         Write::Delete { key, .. } => {
-            let mut statement =
-                connection.prepare_cached("DELETE FROM item WHERE pk = ?1 AND sk = ?2")?;
-            statement
-                .execute(params![key.partition(), key.sort()])
-                .map(|_| ())
+            let mut statement = connection.prepare_cached("DELETE FROM item WHERE pk = ?1 AND sk = ?2")?;
+            statement.execute(params![key.partition(), key.sort()]).map(|_| ())
         }
         Write::Check { .. } => Ok(()),
         Write::Add { key, field, .. } => {
-            let mut item =
-                load(connection, key)?.unwrap_or_else(|| Item::new(key.clone(), json!({})));
+            let mut item = load(connection, key)?.unwrap_or_else(|| Item::new(key.clone(), json!({})));
             if let Value::Object(body) = &mut item.body {
                 body.insert((*field).to_owned(), json!(sum));
             }
@@ -239,9 +194,7 @@ fn carry_out(connection: &Connection, write: &Write, sum: i64) -> rusqlite::Resu
 }
 
 fn store(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT OR REPLACE INTO item ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-    );
+    let sql = format!("INSERT OR REPLACE INTO item ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     let mut statement = connection.prepare_cached(&sql)?;
     let listing = item.listing.as_ref();
     statement.execute(params![
@@ -262,18 +215,15 @@ fn store(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
 fn load(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Item>> {
     let sql = format!("SELECT {COLUMNS} FROM item WHERE pk = ?1 AND sk = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_row(params![key.partition(), key.sort()], item_of)
-        .optional()
+    statement.query_row(params![key.partition(), key.sort()], item_of).optional()
 }
 
 fn item_of(row: &Row<'_>) -> rusqlite::Result<Item> {
     let time = |at: Option<i64>| at.and_then(|micros| Timestamp::from_microsecond(micros).ok());
     let listing: (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
     let body: String = row.get(9)?;
-    let body = serde_json::from_str(&body).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let body = serde_json::from_str(&body)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error)))?;
     Ok(Item {
         key: Key::stored(row.get(0)?, row.get(1)?),
         version: row.get::<_, i64>(2)?.cast_unsigned(),

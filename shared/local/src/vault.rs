@@ -39,12 +39,7 @@ fn aad(ctx: &TenantCtx, purpose: &str) -> Aad<String> {
 
 #[async_trait]
 impl Vault for LocalVault {
-    async fn seal(
-        &self,
-        ctx: &TenantCtx,
-        purpose: &str,
-        secret: &Secret,
-    ) -> Result<String, Failure> {
+    async fn seal(&self, ctx: &TenantCtx, purpose: &str, secret: &Secret) -> Result<String, Failure> {
         let mut bytes = secret.expose().to_vec();
         let nonce = self
             .key(ctx, purpose)?
@@ -56,22 +51,13 @@ impl Vault for LocalVault {
     }
 
     async fn open(&self, ctx: &TenantCtx, purpose: &str, sealed: &str) -> Result<Secret, Failure> {
-        let foreign = || {
-            Failure::new(
-                Fault::Permission,
-                "a sealed secret is not for this tenant and purpose",
-            )
-        };
+        let foreign = || Failure::new(Fault::Permission, "a sealed secret is not for this tenant and purpose");
         let sealed = STANDARD.decode(sealed).map_err(|_| foreign())?;
         let (nonce, bytes) = sealed.split_first_chunk::<12>().ok_or_else(foreign)?;
         let mut bytes = bytes.to_vec();
         let opened = self
             .key(ctx, purpose)?
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                aad(ctx, purpose),
-                &mut bytes,
-            )
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), aad(ctx, purpose), &mut bytes)
             .map_err(|_| foreign())?;
         Ok(Secret::new(opened.to_vec()))
     }

@@ -11,8 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What handles the messages of a queue.
-pub type Handler =
-    Arc<dyn Fn(Delivered) -> Pin<Box<dyn Future<Output = Disposition> + Send>> + Send + Sync>;
+pub type Handler = Arc<dyn Fn(Delivered) -> Pin<Box<dyn Future<Output = Disposition> + Send>> + Send + Sync>;
 
 /// The workers of one process.
 pub struct Workers {
@@ -28,26 +27,13 @@ const WAIT: Duration = Duration::from_secs(1);
 impl Workers {
     /// Starts none yet.
     pub fn new() -> Self {
-        Self {
-            tasks: JoinSet::new(),
-            stop: watch::Sender::new(false),
-        }
+        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false) }
     }
 
     /// Starts workers for one queue.
-    pub fn add(
-        &mut self,
-        queue: &Arc<dyn Queue>,
-        name: &'static str,
-        count: usize,
-        handler: &Handler,
-    ) {
+    pub fn add(&mut self, queue: &Arc<dyn Queue>, name: &'static str, count: usize, handler: &Handler) {
         for _ in 0..count {
-            let (queue, handler, stop) = (
-                Arc::clone(queue),
-                Arc::clone(handler),
-                self.stop.subscribe(),
-            );
+            let (queue, handler, stop) = (Arc::clone(queue), Arc::clone(handler), self.stop.subscribe());
             self.tasks.spawn(work(queue, name, handler, stop));
         }
     }
@@ -81,12 +67,7 @@ impl Default for Workers {
     }
 }
 
-async fn work(
-    queue: Arc<dyn Queue>,
-    name: &'static str,
-    handler: Handler,
-    stop: watch::Receiver<bool>,
-) {
+async fn work(queue: Arc<dyn Queue>, name: &'static str, handler: Handler, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let received = match queue.receive(name, 1, VISIBILITY, WAIT).await {
             Ok(received) => received,
@@ -102,16 +83,10 @@ async fn work(
             let done = match handled {
                 Ok(Disposition::Ack) => queue.ack(name, &receipt).await,
                 Ok(Disposition::Retry { after }) => {
-                    queue
-                        .hide(name, &receipt, Duration::from_secs(u64::from(after)))
-                        .await
+                    queue.hide(name, &receipt, Duration::from_secs(u64::from(after))).await
                 }
                 Err(panicked) => {
-                    tracing::error!(
-                        queue = name,
-                        panicked = panicked.is_panic(),
-                        "a message could not be handled"
-                    );
+                    tracing::error!(queue = name, panicked = panicked.is_panic(), "a message could not be handled");
                     queue.hide(name, &receipt, WAIT).await
                 }
             };

@@ -70,13 +70,9 @@ struct Change {
 
 /// Reads a delivery whose signature was verified.
 pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
-    let delivery: Delivery = serde_json::from_slice(body)
-        .map_err(|error| InboundError(format!("not the documented shape: {error}")))?;
-    let by = delivery
-        .comment
-        .as_ref()
-        .map(|comment| comment.author.clone())
-        .or_else(|| delivery.user.clone());
+    let delivery: Delivery =
+        serde_json::from_slice(body).map_err(|error| InboundError(format!("not the documented shape: {error}")))?;
+    let by = delivery.comment.as_ref().map(|comment| comment.author.clone()).or_else(|| delivery.user.clone());
     let actor = by.map(|user| Actor {
         provider: "jira",
         is_person: user.account_type == "atlassian",
@@ -99,11 +95,7 @@ pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
         (_, None) => InboundNews::Ignored("an event without an issue"),
         (_, Some(_)) => InboundNews::Ignored("an event we do not act on"),
     };
-    Ok(Inbound {
-        installation: None,
-        actor,
-        news,
-    })
+    Ok(Inbound { installation: None, actor, news })
 }
 
 fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
@@ -111,63 +103,30 @@ fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
 }
 
 fn text(issue: &Issue) -> TicketText {
-    TicketText {
-        title: issue.fields.summary.clone(),
-        body: issue.fields.description.clone().unwrap_or_default(),
-    }
+    TicketText { title: issue.fields.summary.clone(), body: issue.fields.description.clone().unwrap_or_default() }
 }
 
-fn labels(
-    issue: Issue,
-    added: Vec<String>,
-    removed: Vec<String>,
-) -> Result<InboundNews, InboundError> {
-    Ok(InboundNews::Labels {
-        key: key(&issue)?,
-        text: text(&issue),
-        repo: None,
-        added,
-        removed,
-    })
+fn labels(issue: Issue, added: Vec<String>, removed: Vec<String>) -> Result<InboundNews, InboundError> {
+    Ok(InboundNews::Labels { key: key(&issue)?, text: text(&issue), repo: None, added, removed })
 }
 
 /// Only what this very change added or removed counts; saving an issue again must not fire again.
 fn label_changes(changelog: Option<Changelog>) -> (Vec<String>, Vec<String>) {
     let (mut added, mut removed) = (Vec::new(), Vec::new());
-    for change in changelog
-        .into_iter()
-        .flat_map(|log| log.items)
-        .filter(|change| change.field == "labels")
-    {
+    for change in changelog.into_iter().flat_map(|log| log.items).filter(|change| change.field == "labels") {
         let split = |text: &Option<String>| -> Vec<String> {
-            text.as_deref()
-                .unwrap_or("")
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect()
+            text.as_deref().unwrap_or("").split_whitespace().map(str::to_owned).collect()
         };
         let (before, after) = (split(&change.from), split(&change.to));
-        added.extend(
-            after
-                .iter()
-                .filter(|label| !before.contains(label))
-                .cloned(),
-        );
-        removed.extend(
-            before
-                .iter()
-                .filter(|label| !after.contains(label))
-                .cloned(),
-        );
+        added.extend(after.iter().filter(|label| !before.contains(label)).cloned());
+        removed.extend(before.iter().filter(|label| !after.contains(label)).cloned());
     }
     (added, removed)
 }
 
 fn written(issue: &Issue, comment: Comment) -> Result<InboundNews, InboundError> {
     if comment.created != comment.updated {
-        return Ok(InboundNews::Ignored(
-            "the comment was edited after it was written",
-        ));
+        return Ok(InboundNews::Ignored("the comment was edited after it was written"));
     }
     if comment.jsd_public == Some(false) {
         return Ok(InboundNews::Ignored("an internal comment"));

@@ -23,25 +23,12 @@ impl LocalTracker {
     }
 
     /// Every comment of ours on a ticket, oldest first.
-    pub async fn comments(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-    ) -> Result<Vec<Posted>, Failure> {
+    pub async fn comments(&self, ctx: &TenantCtx, key: &TrackerKey) -> Result<Vec<Posted>, Failure> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let page = self
-                .engine
-                .table
-                .query(
-                    Index::Primary,
-                    &partition(ctx, key),
-                    "",
-                    100,
-                    cursor.as_deref(),
-                )
-                .await?;
+            let page =
+                self.engine.table.query(Index::Primary, &partition(ctx, key), "", 100, cursor.as_deref()).await?;
             all.extend(page.items.iter().map(posted));
             cursor = page.cursor;
             if cursor.is_none() {
@@ -60,86 +47,43 @@ fn partition(ctx: &TenantCtx, key: &TrackerKey) -> String {
 }
 
 fn posted(item: &Item) -> Posted {
-    let text = item
-        .body
-        .get("text")
-        .and_then(Value::as_str)
-        .unwrap_or("")
-        .to_owned();
-    Posted {
-        id: item.key.sort().to_owned(),
-        text,
-    }
+    let text = item.body.get("text").and_then(Value::as_str).unwrap_or("").to_owned();
+    Posted { id: item.key.sort().to_owned(), text }
 }
 
 #[async_trait]
 impl Tracker for LocalTracker {
-    async fn find(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        marker: &str,
-    ) -> Result<Vec<Posted>, Failure> {
+    async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure> {
         let mut all = self.comments(ctx, key).await?;
         all.retain(|posted| posted.text.contains(marker));
         Ok(all)
     }
 
-    async fn create(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        text: &str,
-    ) -> Result<Posted, Failure> {
+    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
         let id: LocalId = fresh(self.engine.ids.as_ref(), LocalId::PREFIX)
             .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
         let now = self.engine.clock.now();
-        let item = Item::new(
-            Key::of(ctx, &under(key), id.as_str()),
-            json!({ "text": text, "at": now }),
-        );
+        let item = Item::new(Key::of(ctx, &under(key), id.as_str()), json!({ "text": text, "at": now }));
         let comment = posted(&item);
-        self.engine
-            .table
-            .transact(vec![Write::Put {
-                item,
-                when: vec![Condition::NotExists { now }],
-            }])
-            .await?;
+        self.engine.table.transact(vec![Write::Put { item, when: vec![Condition::NotExists { now }] }]).await?;
         Ok(comment)
     }
 
-    async fn update(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        id: &str,
-        text: &str,
-    ) -> Result<Option<Posted>, Failure> {
+    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
         let place = Key::of(ctx, &under(key), id);
         let Some(mut item) = self.engine.table.get(&place).await? else {
             return Ok(None);
         };
         let seen = item.version;
         item.version += 1;
-        item.body =
-            json!({ "text": text, "at": item.body.get("at"), "edited": self.engine.clock.now() });
+        item.body = json!({ "text": text, "at": item.body.get("at"), "edited": self.engine.clock.now() });
         let comment = posted(&item);
-        self.engine
-            .table
-            .transact(vec![Write::Put {
-                item,
-                when: vec![Condition::VersionIs(seen)],
-            }])
-            .await?;
+        self.engine.table.transact(vec![Write::Put { item, when: vec![Condition::VersionIs(seen)] }]).await?;
         Ok(Some(comment))
     }
 
     async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
-        let delete = Write::Delete {
-            key: Key::of(ctx, &under(key), id),
-            when: Vec::new(),
-        };
+        let delete = Write::Delete { key: Key::of(ctx, &under(key), id), when: Vec::new() };
         Ok(self.engine.table.transact(vec![delete]).await?)
     }
 }

@@ -52,20 +52,10 @@ const MAX_HINT: usize = 100;
 /// Takes one delivery; 202 means that it cannot be lost any more.
 pub async fn accept(receiver: &Receiver, request: &Request, how: Verification<'_>) -> Response {
     if request.method != "POST" {
-        return Response::problem(
-            405,
-            "method",
-            "Method not allowed",
-            "Deliveries are sent with POST.",
-        );
+        return Response::problem(405, "method", "Method not allowed", "Deliveries are sent with POST.");
     }
     if request.body.len() > MAX_BODY {
-        return Response::problem(
-            413,
-            "too-large",
-            "Delivery too large",
-            "A delivery may have at most 6 MiB.",
-        );
+        return Response::problem(413, "too-large", "Delivery too large", "A delivery may have at most 6 MiB.");
     }
     let delivery = match verified(receiver, request, &how).await {
         Ok(delivery) => delivery,
@@ -81,12 +71,7 @@ pub async fn accept(receiver: &Receiver, request: &Request, how: Verification<'_
         Err(Refused::NoSecrets) => return unavailable(),
     };
     if serde_json::from_slice::<IgnoredAny>(delivery.body()).is_err() {
-        return Response::problem(
-            400,
-            "malformed",
-            "Malformed delivery",
-            "The body is not JSON.",
-        );
+        return Response::problem(400, "malformed", "Malformed delivery", "The body is not JSON.");
     }
     if let Err(reason) = (how.check)(delivery.body()) {
         return Response::problem(400, "refused", "Delivery refused", &reason);
@@ -100,26 +85,13 @@ enum Refused {
 }
 
 /// Verifies with the cached secrets; a mismatch re-reads them, at most once a minute.
-async fn verified(
-    receiver: &Receiver,
-    request: &Request,
-    how: &Verification<'_>,
-) -> Result<VerifiedDelivery, Refused> {
-    let derive =
-        |stored: Vec<Secret>| -> Vec<Secret> { stored.iter().filter_map(how.derive).collect() };
-    let known = receiver
-        .secrets
-        .load(how.secret)
-        .await
-        .map_err(|_| Refused::NoSecrets)?;
+async fn verified(receiver: &Receiver, request: &Request, how: &Verification<'_>) -> Result<VerifiedDelivery, Refused> {
+    let derive = |stored: Vec<Secret>| -> Vec<Secret> { stored.iter().filter_map(how.derive).collect() };
+    let known = receiver.secrets.load(how.secret).await.map_err(|_| Refused::NoSecrets)?;
     match verify(how.scheme, request, &derive(known)) {
         Ok(delivery) => Ok(delivery),
         Err(error @ (VerifyError::Mismatch | VerifyError::NoSecret)) => {
-            let again = receiver
-                .secrets
-                .reload(how.secret)
-                .await
-                .map_err(|_| Refused::NoSecrets)?;
+            let again = receiver.secrets.reload(how.secret).await.map_err(|_| Refused::NoSecrets)?;
             let again = again.ok_or(Refused::Signature(error))?;
             verify(how.scheme, request, &derive(again)).map_err(Refused::Signature)
         }
@@ -135,38 +107,20 @@ async fn enqueue(
 ) -> Response {
     let hint = |name: &str| -> String {
         let value = request.header(name).unwrap_or("");
-        value
-            .chars()
-            .filter(|c| c.is_ascii_graphic())
-            .take(MAX_HINT)
-            .collect()
+        value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_HINT).collect()
     };
     let (event, id) = (hint(how.event_header), hint(how.delivery_header));
     let Ok(body) = pack(delivery.body()) else {
         return unavailable();
     };
-    let message = DeliveryMessage {
-        source: how.source,
-        event,
-        delivery: id.clone(),
-        body,
-    };
+    let message = DeliveryMessage { source: how.source, event, delivery: id.clone(), body };
     let Ok(sealed) = receiver.sealer.seal(INTAKE, None, &message) else {
         return unavailable();
     };
-    let outgoing = Outgoing {
-        queue: INTAKE,
-        body: sealed,
-        group: how.group,
-        delay: Duration::ZERO,
-    };
+    let outgoing = Outgoing { queue: INTAKE, body: sealed, group: how.group, delay: Duration::ZERO };
     match receiver.queue.send(outgoing).await {
         Ok(()) => {
-            tracing::info!(
-                delivery.id = id,
-                body.sha256 = delivery.hash().short(),
-                "a delivery was accepted"
-            );
+            tracing::info!(delivery.id = id, body.sha256 = delivery.hash().short(), "a delivery was accepted");
             Response::accepted()
         }
         Err(failure) => {
@@ -177,10 +131,5 @@ async fn enqueue(
 }
 
 fn unavailable() -> Response {
-    Response::problem(
-        503,
-        "unavailable",
-        "Not available",
-        "The delivery was not taken. Send it again.",
-    )
+    Response::problem(503, "unavailable", "Not available", "The delivery was not taken. Send it again.")
 }

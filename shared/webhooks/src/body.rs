@@ -22,13 +22,6 @@ pub fn unpack(text: &str) -> Result<Vec<u8>, Failure> {
     let bytes = STANDARD.decode(text).map_err(|_| invalid())?;
     let decoder = zstd::Decoder::new(bytes.as_slice()).map_err(|_| invalid())?;
     let mut body = Vec::new();
-    decoder
-        .take(MAX_BODY as u64 + 1)
-        .read_to_end(&mut body)
-        .map_err(|_| invalid())?;
-    if body.len() > MAX_BODY {
-        Err(invalid())
-    } else {
-        Ok(body)
-    }
+    decoder.take(MAX_BODY as u64 + 1).read_to_end(&mut body).map_err(|_| invalid())?;
+    if body.len() > MAX_BODY { Err(invalid()) } else { Ok(body) }
 }

@@ -18,10 +18,7 @@ pub struct Request {
 impl Request {
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
@@ -39,20 +36,13 @@ pub struct Response {
 impl Response {
     /// Accepted: the delivery is queued and cannot be lost.
     pub fn accepted() -> Self {
-        Self {
-            status: 202,
-            content_type: "application/json",
-            body: "{\"status\":\"accepted\"}".to_owned(),
-        }
+        Self { status: 202, content_type: "application/json", body: "{\"status\":\"accepted\"}".to_owned() }
     }
 
     /// A problem as RFC 9457 has it; the type is stable, the detail is for people.
     pub fn problem(status: u16, kind: &str, title: &str, detail: &str) -> Self {
-        let body = json!({ "type": format!("urn:prfactory:{kind}"), "title": title, "status": status, "detail": detail });
-        Self {
-            status,
-            content_type: "application/problem+json",
-            body: body.to_string(),
-        }
+        let body =
+            json!({ "type": format!("urn:prfactory:{kind}"), "title": title, "status": status, "detail": detail });
+        Self { status, content_type: "application/problem+json", body: body.to_string() }
     }
 }

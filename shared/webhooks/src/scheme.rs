@@ -66,25 +66,14 @@ pub enum VerifyError {
 }
 
 /// Checks the signature of a request's raw body against the live secrets, in constant time.
-pub fn verify(
-    scheme: Scheme,
-    request: &Request,
-    secrets: &[Secret],
-) -> Result<VerifiedDelivery, VerifyError> {
-    let mut values = request
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(scheme.header()));
+pub fn verify(scheme: Scheme, request: &Request, secrets: &[Secret]) -> Result<VerifiedDelivery, VerifyError> {
+    let mut values = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(scheme.header()));
     let (_, value) = values.next().ok_or(VerifyError::Missing)?;
     if values.next().is_some() {
         return Err(VerifyError::Several);
     }
-    let digits = value
-        .strip_prefix("sha256=")
-        .ok_or(VerifyError::Malformed)?;
-    let lower = digits
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let digits = value.strip_prefix("sha256=").ok_or(VerifyError::Malformed)?;
+    let lower = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if digits.len() != 64 || !lower {
         return Err(VerifyError::Malformed);
     }
@@ -94,16 +83,11 @@ pub fn verify(
         return Err(VerifyError::NoSecret);
     }
     let fits = |secret: &&Secret| {
-        Hmac::<Sha256>::new_from_slice(secret.expose()).is_ok_and(|mac| {
-            mac.chain_update(&request.body)
-                .verify_slice(&signature)
-                .is_ok()
-        })
+        Hmac::<Sha256>::new_from_slice(secret.expose())
+            .is_ok_and(|mac| mac.chain_update(&request.body).verify_slice(&signature).is_ok())
     };
     if usable.iter().any(fits) {
-        Ok(VerifiedDelivery {
-            body: request.body.clone(),
-        })
+        Ok(VerifiedDelivery { body: request.body.clone() })
     } else {
         Err(VerifyError::Mismatch)
     }
@@ -112,10 +96,7 @@ pub fn verify(
 /// Signs a body as a provider would: `sha256=` and 64 hex digits.
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
     match Hmac::<Sha256>::new_from_slice(secret.expose()) {
-        Ok(mac) => format!(
-            "sha256={}",
-            hex::encode(mac.chain_update(body).finalize().into_bytes())
-        ),
+        Ok(mac) => format!("sha256={}", hex::encode(mac.chain_update(body).finalize().into_bytes())),
         Err(_) => String::new(),
     }
 }
@@ -131,84 +112,34 @@ mod tests {
     const WEBSUB: &str = "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9";
 
     fn request(headers: &[(&str, &str)], body: &str) -> Request {
-        let headers = headers
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        Request {
-            method: "POST".to_owned(),
-            path: "/".to_owned(),
-            headers,
-            body: body.as_bytes().to_vec(),
-        }
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Request { method: "POST".to_owned(), path: "/".to_owned(), headers, body: body.as_bytes().to_vec() }
     }
 
-    fn check(
-        scheme: Scheme,
-        headers: &[(&str, &str)],
-        body: &str,
-        secret: &str,
-    ) -> Result<(), VerifyError> {
-        verify(
-            scheme,
-            &request(headers, body),
-            &[Secret::new(secret.as_bytes())],
-        )
-        .map(|_| ())
+    fn check(scheme: Scheme, headers: &[(&str, &str)], body: &str, secret: &str) -> Result<(), VerifyError> {
+        verify(scheme, &request(headers, body), &[Secret::new(secret.as_bytes())]).map(|_| ())
     }
 
     #[test]
     fn the_published_vectors_hold() {
-        assert_eq!(
-            check(
-                Scheme::Github,
-                &[("X-Hub-Signature-256", GITHUB)],
-                "Hello, World!",
-                SECRET
-            ),
-            Ok(())
-        );
-        assert_eq!(
-            check(
-                Scheme::WebSub,
-                &[("X-Hub-Signature", WEBSUB)],
-                "Hello World!",
-                SECRET
-            ),
-            Ok(())
-        );
-        assert_eq!(
-            sign(&Secret::new(SECRET.as_bytes()), b"Hello, World!"),
-            GITHUB
-        );
+        assert_eq!(check(Scheme::Github, &[("X-Hub-Signature-256", GITHUB)], "Hello, World!", SECRET), Ok(()));
+        assert_eq!(check(Scheme::WebSub, &[("X-Hub-Signature", WEBSUB)], "Hello World!", SECRET), Ok(()));
+        assert_eq!(sign(&Secret::new(SECRET.as_bytes()), b"Hello, World!"), GITHUB);
     }
 
     #[test]
     fn one_bit_anywhere_breaks_it() {
         let header = [("x-hub-signature-256", GITHUB)];
+        assert_eq!(check(Scheme::Github, &header, "Hello, World?", SECRET), Err(VerifyError::Mismatch));
         assert_eq!(
-            check(Scheme::Github, &header, "Hello, World?", SECRET),
-            Err(VerifyError::Mismatch)
-        );
-        assert_eq!(
-            check(
-                Scheme::Github,
-                &header,
-                "Hello, World!",
-                "Jt's a Secret to Everybody"
-            ),
+            check(Scheme::Github, &header, "Hello, World!", "Jt's a Secret to Everybody"),
             Err(VerifyError::Mismatch)
         );
         for at in 7..GITHUB.len() {
             let mut flipped = GITHUB.to_owned().into_bytes();
             flipped[at] = if flipped[at] == b'0' { b'1' } else { b'0' };
             let flipped = String::from_utf8(flipped).unwrap();
-            let result = check(
-                Scheme::Github,
-                &[("x-hub-signature-256", &flipped)],
-                "Hello, World!",
-                SECRET,
-            );
+            let result = check(Scheme::Github, &[("x-hub-signature-256", &flipped)], "Hello, World!", SECRET);
             assert_eq!(result, Err(VerifyError::Mismatch), "digit {at}");
         }
     }
@@ -220,26 +151,13 @@ mod tests {
         let cases: [(&[(&str, &str)], VerifyError); 6] = [
             (&[], VerifyError::Missing),
             (&[("x-hub-signature", GITHUB)], VerifyError::Missing),
-            (
-                &[
-                    ("x-hub-signature-256", GITHUB),
-                    ("X-Hub-Signature-256", GITHUB),
-                ],
-                VerifyError::Several,
-            ),
+            (&[("x-hub-signature-256", GITHUB), ("X-Hub-Signature-256", GITHUB)], VerifyError::Several),
             (&[("x-hub-signature-256", &upper)], VerifyError::Malformed),
             (&[("x-hub-signature-256", &sha1)], VerifyError::Malformed),
-            (
-                &[("x-hub-signature-256", "sha256=")],
-                VerifyError::Malformed,
-            ),
+            (&[("x-hub-signature-256", "sha256=")], VerifyError::Malformed),
         ];
         for (headers, error) in cases {
-            assert_eq!(
-                check(Scheme::Github, headers, "Hello, World!", SECRET),
-                Err(error),
-                "{headers:?}"
-            );
+            assert_eq!(check(Scheme::Github, headers, "Hello, World!", SECRET), Err(error), "{headers:?}");
         }
     }
 
@@ -248,25 +166,15 @@ mod tests {
         let signed_with_nothing = sign(&Secret::new(b"".as_slice()), b"x");
         for secret in ["", " \n\t"] {
             let header = [("x-hub-signature-256", signed_with_nothing.as_str())];
-            assert_eq!(
-                check(Scheme::Github, &header, "x", secret),
-                Err(VerifyError::NoSecret)
-            );
+            assert_eq!(check(Scheme::Github, &header, "x", secret), Err(VerifyError::NoSecret));
         }
-        let none = verify(
-            Scheme::Github,
-            &request(&[("x-hub-signature-256", GITHUB)], "Hello, World!"),
-            &[],
-        );
+        let none = verify(Scheme::Github, &request(&[("x-hub-signature-256", GITHUB)], "Hello, World!"), &[]);
         assert!(matches!(none, Err(VerifyError::NoSecret)));
     }
 
     #[test]
     fn either_of_two_live_secrets_fits() {
-        let live = [
-            Secret::new(b"new".as_slice()),
-            Secret::new(SECRET.as_bytes()),
-        ];
+        let live = [Secret::new(b"new".as_slice()), Secret::new(SECRET.as_bytes())];
         let request = request(&[("x-hub-signature-256", GITHUB)], "Hello, World!");
         assert!(verify(Scheme::Github, &request, &live).is_ok());
     }

@@ -26,18 +26,12 @@ pub struct SecretCache {
 impl SecretCache {
     /// Starts empty.
     pub fn new(secrets: Arc<dyn Secrets>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            secrets,
-            clock,
-            known: Mutex::default(),
-        }
+        Self { secrets, clock, known: Mutex::default() }
     }
 
     /// The live versions of a secret, newest first.
     pub async fn load(&self, name: &str) -> Result<Vec<Secret>, Failure> {
-        self.load_unless_read_within(name, FRESH)
-            .await
-            .map(|(secrets, _)| secrets)
+        self.load_unless_read_within(name, FRESH).await.map(|(secrets, _)| secrets)
     }
 
     /// The live versions after a signature did not fit; `None` when they were read too recently to ask again.
@@ -52,12 +46,7 @@ impl SecretCache {
         window: SignedDuration,
     ) -> Result<(Vec<Secret>, bool), Failure> {
         let now = self.clock.now();
-        let known = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some((at, secrets)) = known
             && now.duration_since(at) < window
         {
@@ -76,13 +65,7 @@ pub fn endpoint_secret(master: &Secret, endpoint: &EndpointId, generation: u32) 
         return None;
     }
     let mac = Hmac::<Sha256>::new_from_slice(master.expose()).ok()?;
-    let mac = mac
-        .chain_update(b"prfactory-endpoint-1\0")
-        .chain_update(endpoint.as_str())
-        .chain_update(b"\0");
-    let derived = mac
-        .chain_update(generation.to_string())
-        .finalize()
-        .into_bytes();
+    let mac = mac.chain_update(b"prfactory-endpoint-1\0").chain_update(endpoint.as_str()).chain_update(b"\0");
+    let derived = mac.chain_update(generation.to_string()).finalize().into_bytes();
     Some(Secret::new(hex::encode(derived).into_bytes()))
 }

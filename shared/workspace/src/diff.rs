@@ -15,18 +15,12 @@ pub fn diff(base: &dyn SourceTree, change_set: &ChangeSet) -> String {
             FileChange::Write { text: after, .. } if before.is_none() => {
                 ("/dev/null".to_owned(), format!("b/{path}"), after.as_str())
             }
-            FileChange::Write { text: after, .. } => {
-                (format!("a/{path}"), format!("b/{path}"), after.as_str())
-            }
+            FileChange::Write { text: after, .. } => (format!("a/{path}"), format!("b/{path}"), after.as_str()),
             FileChange::Delete => (format!("a/{path}"), "/dev/null".to_owned(), ""),
         };
         let before = before.unwrap_or_default();
         let lines = TextDiff::from_lines(before.as_str(), after);
-        let _ = write!(
-            text,
-            "{}",
-            lines.unified_diff().context_radius(3).header(&old, &new)
-        );
+        let _ = write!(text, "{}", lines.unified_diff().context_radius(3).header(&old, &new));
     }
     text
 }
@@ -52,8 +46,5 @@ pub fn stat(base: &dyn SourceTree, change_set: &ChangeSet) -> (usize, usize) {
 }
 
 fn before(base: &dyn SourceTree, path: &domain::path::RepoPath) -> Option<String> {
-    base.read(path)
-        .ok()
-        .flatten()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    base.read(path).ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -28,9 +28,7 @@ pub enum JailError {
     #[error("`{0}` is not UTF-8 text")]
     Binary(RepoPath),
     /// The old text is not there.
-    #[error(
-        "`{path}` does not contain that text. The nearest lines are {from} to {to}:\n{nearest}"
-    )]
+    #[error("`{path}` does not contain that text. The nearest lines are {from} to {to}:\n{nearest}")]
     NoMatch {
         /// The file.
         path: RepoPath,
@@ -42,9 +40,7 @@ pub enum JailError {
         nearest: String,
     },
     /// The old text is there more than once.
-    #[error(
-        "`{path}` contains that text {count} times, first at lines {lines:?}; give more of its surroundings"
-    )]
+    #[error("`{path}` contains that text {count} times, first at lines {lines:?}; give more of its surroundings")]
     Ambiguous {
         /// The file.
         path: RepoPath,
@@ -105,41 +101,22 @@ impl Jail {
                 FileChange::Delete => before.is_none(),
                 FileChange::Write { text, mode } => {
                     before == Some(kind_of(*mode))
-                        && self
-                            .base
-                            .read(path)
-                            .ok()
-                            .flatten()
-                            .is_some_and(|bytes| bytes == text.as_bytes())
+                        && self.base.read(path).ok().flatten().is_some_and(|bytes| bytes == text.as_bytes())
                 }
             };
             if !same {
                 files.insert(path.clone(), change.clone());
             }
         }
-        Ok(ChangeSet {
-            base: self.base.commit().clone(),
-            files,
-        })
+        Ok(ChangeSet { base: self.base.commit().clone(), files })
     }
 
     /// Every readable file, in path order.
     pub fn files(&self) -> Vec<RepoPath> {
-        let base = self
-            .base
-            .entries()
-            .iter()
-            .filter(|entry| is_file(entry.kind))
-            .map(|entry| &entry.path);
-        let mut paths: Vec<RepoPath> = base
-            .filter(|path| self.changes.get(path) != Some(&FileChange::Delete))
-            .cloned()
-            .collect();
-        let written = self
-            .changes
-            .iter()
-            .filter(|(_, change)| **change != FileChange::Delete)
-            .map(|(path, _)| path);
+        let base = self.base.entries().iter().filter(|entry| is_file(entry.kind)).map(|entry| &entry.path);
+        let mut paths: Vec<RepoPath> =
+            base.filter(|path| self.changes.get(path) != Some(&FileChange::Delete)).cloned().collect();
+        let written = self.changes.iter().filter(|(_, change)| **change != FileChange::Delete).map(|(path, _)| path);
         paths.extend(written.cloned());
         paths.sort();
         paths.dedup();
@@ -148,9 +125,7 @@ impl Jail {
 
     fn base_kind(&self, path: &RepoPath) -> Option<EntryKind> {
         let entries = self.base.entries();
-        let at = entries
-            .binary_search_by(|entry| entry.path.cmp(path))
-            .ok()?;
+        let at = entries.binary_search_by(|entry| entry.path.cmp(path)).ok()?;
         entries.get(at).map(|entry| entry.kind)
     }
 
@@ -163,14 +138,9 @@ impl Jail {
         }
         match self.base_kind(path) {
             None => Err(JailError::Missing(path.clone())),
-            Some(EntryKind::Symlink | EntryKind::Submodule) => {
-                Err(JailError::NotAFile(path.clone()))
-            }
+            Some(EntryKind::Symlink | EntryKind::Submodule) => Err(JailError::NotAFile(path.clone())),
             Some(EntryKind::Regular | EntryKind::Executable) => {
-                let bytes = self
-                    .base
-                    .read(path)?
-                    .ok_or_else(|| JailError::Missing(path.clone()))?;
+                let bytes = self.base.read(path)?.ok_or_else(|| JailError::Missing(path.clone()))?;
                 String::from_utf8(bytes).map_err(|_| JailError::Binary(path.clone()))
             }
         }
@@ -183,10 +153,7 @@ impl Jail {
             return Err(JailError::NoChange);
         }
         let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
-        let line_of = |at: usize| {
-            text.get(..at)
-                .map_or(1, |before| before.matches('\n').count() + 1)
-        };
+        let line_of = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
         match places.as_slice() {
             [] => Err(nearest(path, &text, old)),
             [at] => {
@@ -224,8 +191,7 @@ impl Jail {
         let mode = self.mode(from);
         self.check_free(to)?;
         self.changes.insert(from.clone(), FileChange::Delete);
-        self.changes
-            .insert(to.clone(), FileChange::Write { mode, text });
+        self.changes.insert(to.clone(), FileChange::Write { mode, text });
         Ok(())
     }
 
@@ -234,13 +200,7 @@ impl Jail {
             return Err(JailError::TooLarge(path.clone()));
         }
         let mode = self.mode(path);
-        self.changes.insert(
-            path.clone(),
-            FileChange::Write {
-                mode,
-                text: text.to_owned(),
-            },
-        );
+        self.changes.insert(path.clone(), FileChange::Write { mode, text: text.to_owned() });
         Ok(())
     }
 
@@ -258,29 +218,15 @@ impl Jail {
         let folded = path.case_folded();
         let base = self.base.entries().iter().map(|entry| &entry.path);
         let gone = |other: &RepoPath| self.changes.get(other) == Some(&FileChange::Delete);
-        let written = self
-            .changes
-            .iter()
-            .filter(|(_, change)| **change != FileChange::Delete)
-            .map(|(other, _)| other);
+        let written = self.changes.iter().filter(|(_, change)| **change != FileChange::Delete).map(|(other, _)| other);
         for other in base.filter(|other| !gone(other)).chain(written) {
             let taken = other.case_folded();
-            let below = |inner: &str, outer: &str| {
-                inner
-                    .strip_prefix(outer)
-                    .is_some_and(|rest| rest.starts_with('/'))
-            };
+            let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
             if taken == folded {
-                return Err(JailError::InTheWay(
-                    other.clone(),
-                    "a file of that name exists",
-                ));
+                return Err(JailError::InTheWay(other.clone(), "a file of that name exists"));
             }
             if below(&folded, &taken) || below(&taken, &folded) {
-                return Err(JailError::InTheWay(
-                    other.clone(),
-                    "a file cannot be a directory as well",
-                ));
+                return Err(JailError::InTheWay(other.clone(), "a file cannot be a directory as well"));
             }
         }
         Ok(())
@@ -302,11 +248,7 @@ fn kind_of(mode: FileMode) -> EntryKind {
 fn nearest(path: &RepoPath, text: &str, old: &str) -> JailError {
     let wanted: Vec<&str> = old.lines().collect();
     let lines: Vec<&str> = text.lines().collect();
-    let first = wanted
-        .iter()
-        .find(|line| !line.trim().is_empty())
-        .copied()
-        .unwrap_or("");
+    let first = wanted.iter().find(|line| !line.trim().is_empty()).copied().unwrap_or("");
     let score = |line: &&str| similar::TextDiff::from_chars(line.trim(), first.trim()).ratio();
     let best = lines
         .iter()
@@ -316,17 +258,6 @@ fn nearest(path: &RepoPath, text: &str, old: &str) -> JailError {
         .map_or(0, |(at, _)| at);
     let from = best.saturating_sub(2);
     let to = (best + wanted.len() + 2).min(lines.len());
-    let shown: String = lines
-        .get(from..to)
-        .unwrap_or_default()
-        .join("\n")
-        .chars()
-        .take(2_000)
-        .collect();
-    JailError::NoMatch {
-        path: path.clone(),
-        from: from + 1,
-        to,
-        nearest: shown,
-    }
+    let shown: String = lines.get(from..to).unwrap_or_default().join("\n").chars().take(2_000).collect();
+    JailError::NoMatch { path: path.clone(), from: from + 1, to, nearest: shown }
 }

@@ -14,14 +14,8 @@ pub struct Scratch {
 impl Scratch {
     /// Makes a fresh directory under a root.
     pub fn new(root: &Path, ctx: &TenantCtx) -> std::io::Result<Self> {
-        let path = root
-            .join("w")
-            .join(ctx.tenant().as_str())
-            .join(uuid::Uuid::now_v7().simple().to_string());
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
+        let path = root.join("w").join(ctx.tenant().as_str()).join(uuid::Uuid::now_v7().simple().to_string());
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         Ok(Self { path })
     }
 

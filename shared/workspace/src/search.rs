@@ -40,27 +40,17 @@ impl Jail {
         glob: Option<&str>,
         max: usize,
     ) -> Result<(Vec<Hit>, bool), SearchError> {
-        let pattern = if regex {
-            query.to_owned()
-        } else {
-            regex::escape(query)
-        };
+        let pattern = if regex { query.to_owned() } else { regex::escape(query) };
         let matcher = RegexBuilder::new(&pattern)
             .size_limit(MAX_PATTERN)
             .case_insensitive(!regex)
             .build()
             .map_err(|error| SearchError::Pattern(error.to_string()))?;
         let glob = glob.map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
-        let glob = glob
-            .transpose()
-            .map_err(|error| SearchError::Glob(error.to_string()))?
-            .map(|g| g.compile_matcher());
+        let glob = glob.transpose().map_err(|error| SearchError::Glob(error.to_string()))?.map(|g| g.compile_matcher());
         let mut hits = Vec::new();
         for path in self.files() {
-            if glob
-                .as_ref()
-                .is_some_and(|glob| !glob.is_match(path.as_str()))
-            {
+            if glob.as_ref().is_some_and(|glob| !glob.is_match(path.as_str())) {
                 continue;
             }
             let Ok(text) = self.read(&path) else { continue };
@@ -72,11 +62,7 @@ impl Jail {
                     return Ok((hits, true));
                 }
                 let text = line.chars().take(200).collect();
-                hits.push(Hit {
-                    path: path.to_string(),
-                    line: at + 1,
-                    text,
-                });
+                hits.push(Hit { path: path.to_string(), line: at + 1, text });
             }
         }
         Ok((hits, false))

@@ -20,11 +20,7 @@ pub struct Limits {
 
 impl Limits {
     /// What a function with half a gigabyte of ephemeral storage can carry.
-    pub const STANDARD: Self = Self {
-        entries: 50_000,
-        file_bytes: 1024 * 1024,
-        total_bytes: 256 * 1024 * 1024,
-    };
+    pub const STANDARD: Self = Self { entries: 50_000, file_bytes: 1024 * 1024, total_bytes: 256 * 1024 * 1024 };
 }
 
 /// An entry with where its content is in the data that follows the index.
@@ -54,13 +50,9 @@ pub(crate) fn write(
 ) -> Result<Vec<u8>, Failure> {
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     let mut at = 0u64;
-    let mut index = SnapshotIndex {
-        commit,
-        entries: Vec::with_capacity(entries.len()),
-    };
+    let mut index = SnapshotIndex { commit, entries: Vec::with_capacity(entries.len()) };
     for entry in entries {
-        let kept = matches!(entry.kind, EntryKind::Regular | EntryKind::Executable)
-            && entry.size <= limits.file_bytes;
+        let kept = matches!(entry.kind, EntryKind::Regular | EntryKind::Executable) && entry.size <= limits.file_bytes;
         let place = kept.then_some(at);
         at += if kept { entry.size } else { 0 };
         index.entries.push(IndexEntry { entry, at: place });
@@ -75,16 +67,12 @@ pub(crate) fn write(
     let head = serde_json::to_vec(&index).map_err(|e| Failure::new(Fault::Bug, e.to_string()))?;
     let mut out = zstd::Encoder::new(Vec::new(), 3).map_err(|e| io(&e))?;
     out.write_all(MAGIC).map_err(|e| io(&e))?;
-    out.write_all(&(head.len() as u64).to_le_bytes())
-        .map_err(|e| io(&e))?;
+    out.write_all(&(head.len() as u64).to_le_bytes()).map_err(|e| io(&e))?;
     out.write_all(&head).map_err(|e| io(&e))?;
     for kept in index.entries.iter().filter(|kept| kept.at.is_some()) {
         let bytes = content(&kept.entry)?;
         if bytes.len() as u64 != kept.entry.size {
-            return Err(Failure::new(
-                Fault::Invalid,
-                format!("`{}` is not as large as git says", kept.entry.path),
-            ));
+            return Err(Failure::new(Fault::Invalid, format!("`{}` is not as large as git says", kept.entry.path)));
         }
         out.write_all(&bytes).map_err(|e| io(&e))?;
     }
@@ -92,11 +80,7 @@ pub(crate) fn write(
 }
 
 /// Reads the index and copies the data that follows it to a file, holding neither whole in memory.
-pub(crate) fn unpack(
-    bytes: &[u8],
-    data: &mut std::fs::File,
-    limits: Limits,
-) -> Result<SnapshotIndex, Failure> {
+pub(crate) fn unpack(bytes: &[u8], data: &mut std::fs::File, limits: Limits) -> Result<SnapshotIndex, Failure> {
     let damaged = || Failure::new(Fault::Bug, "a stored snapshot is damaged");
     let mut from = zstd::Decoder::new(bytes).map_err(|e| io(&e))?;
     let mut magic = [0u8; 8];
@@ -108,20 +92,13 @@ pub(crate) fn unpack(
         return Err(damaged());
     }
     let mut head = Vec::new();
-    from.by_ref()
-        .take(length)
-        .read_to_end(&mut head)
-        .map_err(|e| io(&e))?;
+    from.by_ref().take(length).read_to_end(&mut head).map_err(|e| io(&e))?;
     let index = serde_json::from_slice(&head).map_err(|_| damaged())?;
     std::io::copy(&mut from.take(limits.total_bytes), data).map_err(|e| io(&e))?;
     Ok(index)
 }
 
 pub(crate) fn io(error: &std::io::Error) -> Failure {
-    let fault = if error.kind() == std::io::ErrorKind::StorageFull {
-        Fault::Transient
-    } else {
-        Fault::Bug
-    };
+    let fault = if error.kind() == std::io::ErrorKind::StorageFull { Fault::Transient } else { Fault::Bug };
     Failure::new(fault, format!("ephemeral storage: {error}"))
 }

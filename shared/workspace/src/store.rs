@@ -26,26 +26,17 @@ pub struct ScratchWorkspace {
 impl ScratchWorkspace {
     /// Uses a root for scratch directories.
     pub fn new(blobs: Arc<dyn Blobs>, root: impl Into<PathBuf>) -> Self {
-        Self {
-            blobs,
-            root: root.into(),
-        }
+        Self { blobs, root: root.into() }
     }
 }
 
 #[async_trait]
 impl Workspace for ScratchWorkspace {
-    async fn open(
-        &self,
-        ctx: &TenantCtx,
-        snapshot: &ContentHash,
-    ) -> Result<Arc<dyn SourceTree>, Failure> {
+    async fn open(&self, ctx: &TenantCtx, snapshot: &ContentHash) -> Result<Arc<dyn SourceTree>, Failure> {
         let bytes = self.blobs.load(ctx, snapshot).await?;
         let (root, ctx) = (self.root.clone(), ctx.clone());
-        let opened =
-            tokio::task::spawn_blocking(move || ScratchTree::open(&root, &ctx, &bytes)).await;
-        let tree =
-            opened.map_err(|_| Failure::new(Fault::Bug, "opening a snapshot was aborted"))??;
+        let opened = tokio::task::spawn_blocking(move || ScratchTree::open(&root, &ctx, &bytes)).await;
+        let tree = opened.map_err(|_| Failure::new(Fault::Bug, "opening a snapshot was aborted"))??;
         Ok(Arc::new(tree))
     }
 }
@@ -63,11 +54,7 @@ impl ScratchTree {
     fn open(root: &std::path::Path, ctx: &TenantCtx, bytes: &[u8]) -> Result<Self, Failure> {
         let scratch = Scratch::new(root, ctx).map_err(|e| io(&e))?;
         let path = scratch.path().join("data");
-        let options = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path);
+        let options = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let mut data = options.map_err(|e| io(&e))?;
         let index = unpack(bytes, &mut data, Limits::STANDARD)?;
         let mut entries = Vec::with_capacity(index.entries.len());
@@ -78,21 +65,12 @@ impl ScratchTree {
             }
             entries.push(item.entry);
         }
-        Ok(Self {
-            commit: index.commit,
-            entries,
-            places,
-            data,
-            _scratch: scratch,
-        })
+        Ok(Self { commit: index.commit, entries, places, data, _scratch: scratch })
     }
 }
 
 fn too_large(path: &RepoPath) -> Failure {
-    Failure::new(
-        Fault::Invalid,
-        format!("`{path}` is larger than 1 MiB and cannot be read"),
-    )
+    Failure::new(Fault::Invalid, format!("`{path}` is larger than 1 MiB and cannot be read"))
 }
 
 impl SourceTree for ScratchTree {
@@ -106,10 +84,7 @@ impl SourceTree for ScratchTree {
 
     fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
         let Some(&(at, size)) = self.places.get(path) else {
-            let found = self
-                .entries
-                .binary_search_by(|entry| entry.path.cmp(path))
-                .ok();
+            let found = self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok();
             let entry = found.and_then(|at| self.entries.get(at));
             return match entry.map(|entry| entry.kind) {
                 Some(EntryKind::Regular | EntryKind::Executable) => Err(too_large(path)),
@@ -117,9 +92,7 @@ impl SourceTree for ScratchTree {
             };
         };
         let mut bytes = vec![0; usize::try_from(size).map_err(|_| too_large(path))?];
-        self.data
-            .read_exact_at(&mut bytes, at)
-            .map_err(|e| io(&e))?;
+        self.data.read_exact_at(&mut bytes, at).map_err(|e| io(&e))?;
         Ok(Some(bytes))
     }
 }
@@ -141,11 +114,7 @@ impl MemoryTree {
             oid: crate::git::blob_id(bytes),
             size: bytes.len() as u64,
         });
-        Self {
-            commit,
-            entries: entries.collect(),
-            files,
-        }
+        Self { commit, entries: entries.collect(), files }
     }
 }
 

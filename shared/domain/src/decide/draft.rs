@@ -26,20 +26,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(
-        ticket: &'a Ticket,
-        by: &'a Principal,
-        policy: &'a Policy,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            before: ticket,
-            next: ticket.clone(),
-            by,
-            policy,
-            now,
-            effects: Vec::new(),
-        }
+    pub(super) fn new(ticket: &'a Ticket, by: &'a Principal, policy: &'a Policy, now: Timestamp) -> Self {
+        Self { before: ticket, next: ticket.clone(), by, policy, now, effects: Vec::new() }
     }
 
     pub(super) fn ticket(&self) -> &Ticket {
@@ -111,10 +99,7 @@ impl<'a> Draft<'a> {
         self.next.intent = None;
         self.next.decisions.clear();
         if let Some(stage) = state.stage() {
-            self.effects.push(Effect::Run {
-                stage,
-                not_before: None,
-            });
+            self.effects.push(Effect::Run { stage, not_before: None });
         }
         self.next.state = state;
         self.finish(what)
@@ -134,20 +119,14 @@ impl<'a> Draft<'a> {
     pub(super) fn pause(mut self, why: PauseReason, what: &str) -> Decision {
         self.leave_run();
         self.next.deadline = None;
-        self.next.state = State::Paused {
-            from: Box::new(self.before.state.clone()),
-            why,
-        };
+        self.next.state = State::Paused { from: Box::new(self.before.state.clone()), why };
         self.finish(what)
     }
 
     pub(super) fn fail(mut self, error: Failure) -> Decision {
         self.leave_run();
         let what = format!("failed ({}): {}", error.fault.category(), error.message);
-        self.next.state = State::Failed {
-            from: Box::new(self.before.state.clone()),
-            error,
-        };
+        self.next.state = State::Failed { from: Box::new(self.before.state.clone()), error };
         self.notify(Notice::Failed).finish(&what)
     }
 
@@ -158,9 +137,7 @@ impl<'a> Draft<'a> {
         self.next.deadline = None;
         match intent {
             Some(intent) => {
-                self.effects.push(Effect::ReadBack {
-                    intent: intent.clone(),
-                });
+                self.effects.push(Effect::ReadBack { intent: intent.clone() });
                 self.next.state = State::Cancelling { intent };
             }
             None => self.next.state = State::Cancelled,
@@ -179,11 +156,7 @@ impl<'a> Draft<'a> {
     /// Tries the same run again after a passing failure, or gives up after [`MAX_ATTEMPTS`].
     pub(super) fn retry_or_fail(mut self, failure: &Failure) -> Decision {
         let attempt = self.before.attempt + 1;
-        let Some(stage) = self
-            .before
-            .state
-            .stage()
-            .filter(|_| failure.fault.is_retryable() && attempt < MAX_ATTEMPTS)
+        let Some(stage) = self.before.state.stage().filter(|_| failure.fault.is_retryable() && attempt < MAX_ATTEMPTS)
         else {
             return self.fail(failure.clone());
         };
@@ -203,11 +176,7 @@ impl<'a> Draft<'a> {
         self.next.attempt = attempt;
         self.next.pending = None;
         self.next.turn += 1;
-        let what = format!(
-            "try {attempt} failed ({}): {}; trying again",
-            failure.fault.category(),
-            failure.message
-        );
+        let what = format!("try {attempt} failed ({}): {}; trying again", failure.fault.category(), failure.message);
         self.effect(Effect::Run { stage, not_before }).finish(&what)
     }
 
@@ -222,9 +191,9 @@ impl<'a> Draft<'a> {
     fn deadline_of(&self, state: &State) -> Option<Timestamp> {
         let days = match state {
             State::AwaitingAnswers => self.policy.answer_deadline_days,
-            State::AwaitingRefinementApproval
-            | State::AwaitingPlanApproval
-            | State::AwaitingDiffApproval { .. } => self.policy.approval_deadline_days,
+            State::AwaitingRefinementApproval | State::AwaitingPlanApproval | State::AwaitingDiffApproval { .. } => {
+                self.policy.approval_deadline_days
+            }
             State::Snapshotting { .. }
             | State::Analyzing
             | State::Refining
@@ -260,33 +229,19 @@ impl<'a> Draft<'a> {
         self.next.version += 1;
         self.next.events += 1;
         self.next.updated_at = self.now;
-        Decision {
-            next: self.next,
-            events: vec![event],
-            effects: self.effects,
-        }
+        Decision { next: self.next, events: vec![event], effects: self.effects }
     }
 
     /// Closes a turn that changes nothing people care about: no event, no status.
     pub(super) fn quiet(mut self) -> Decision {
         self.next.version += 1;
         self.next.updated_at = self.now;
-        Decision {
-            next: self.next,
-            events: Vec::new(),
-            effects: self.effects,
-        }
+        Decision { next: self.next, events: Vec::new(), effects: self.effects }
     }
 
     /// Records an answered or abandoned model call.
     pub(super) fn settle(&mut self, outcome: &Outcome) {
-        if let Outcome::Answered {
-            answer,
-            cost,
-            incomplete,
-            ..
-        } = outcome
-        {
+        if let Outcome::Answered { answer, cost, incomplete, .. } = outcome {
             self.next.budget.spent += *cost;
             self.next.budget.incomplete |= *incomplete;
             self.next.pending = None;

@@ -103,12 +103,7 @@ pub enum Notice {
 }
 
 /// Decides what follows from an input; refuses with words for the person who asked.
-pub fn decide(
-    ticket: &Ticket,
-    input: &Input,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<Decision, Refusal> {
+pub fn decide(ticket: &Ticket, input: &Input, policy: &Policy, now: Timestamp) -> Result<Decision, Refusal> {
     let draft = Draft::new(ticket, &input.by, policy, now);
     match &input.what {
         Happening::Request(request) => request::decide(draft, &input.by, request),
@@ -119,10 +114,7 @@ pub fn decide(
 }
 
 fn deadline_passed(draft: Draft<'_>) -> Result<Decision, Refusal> {
-    let due = draft
-        .ticket()
-        .deadline
-        .is_some_and(|deadline| deadline <= draft.now());
+    let due = draft.ticket().deadline.is_some_and(|deadline| deadline <= draft.now());
     match &draft.ticket().state {
         State::AwaitingAnswers
         | State::AwaitingRefinementApproval

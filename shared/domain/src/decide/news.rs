@@ -45,9 +45,9 @@ pub(super) fn decide(draft: Draft<'_>, news: &News) -> Result<Decision, Refusal>
             News::Merged => merged(draft),
             News::PullRequestClosed => closed(draft),
             News::Uninstalled => Ok(draft.cancel("the connection to the repository was removed")),
-            News::ReviewSubmitted { .. }
-            | News::ChecksFailed { .. }
-            | News::PullRequestLinked { .. } => Err(draft.outdated()),
+            News::ReviewSubmitted { .. } | News::ChecksFailed { .. } | News::PullRequestLinked { .. } => {
+                Err(draft.outdated())
+            }
         },
     }
 }
@@ -63,10 +63,7 @@ fn in_review(mut draft: Draft<'_>, news: &News) -> Result<Decision, Refusal> {
             Ok(draft.run(Stage::Revise, "a review asks for changes"))
         }
         News::ChecksFailed { batch } => {
-            let on = draft
-                .ticket()
-                .autofix
-                .unwrap_or(draft.policy().autofix_checks);
+            let on = draft.ticket().autofix.unwrap_or(draft.policy().autofix_checks);
             if !on || draft.ticket().repairs >= draft.policy().autofix_attempts {
                 return Err(draft.outdated());
             }

@@ -18,10 +18,7 @@ pub(super) fn decide(draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Re
             Ok(draft.end(State::Cancelled, &what))
         }
         (State::Cancelling { .. }, Outcome::Failed { failure }) => {
-            let what = format!(
-                "cancelled; what was being written could not be read back: {}",
-                failure.message
-            );
+            let what = format!("cancelled; what was being written could not be read back: {}", failure.message);
             Ok(draft.end(State::Cancelled, &what))
         }
         (state, outcome) if state.stage().is_some() => running(draft, outcome),
@@ -58,18 +55,10 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
         Outcome::OverMonthlyBudget { checkpoint } => {
             draft.next().checkpoint = Some(checkpoint.clone());
             draft.next().answer = None;
-            Ok(draft.pause(
-                PauseReason::MonthlyBudget,
-                "this month's budget does not cover the next model call",
-            ))
+            Ok(draft.pause(PauseReason::MonthlyBudget, "this month's budget does not cover the next model call"))
         }
         Outcome::Answered { request, .. } => {
-            if draft
-                .ticket()
-                .pending
-                .as_ref()
-                .is_none_or(|call| call.request != *request)
-            {
+            if draft.ticket().pending.as_ref().is_none_or(|call| call.request != *request) {
                 return Err(draft.outdated());
             }
             draft.settle(outcome);
@@ -102,14 +91,7 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
 
 fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal> {
     match (&draft.ticket().state, outcome) {
-        (
-            State::Snapshotting { then },
-            Outcome::Snapshotted {
-                commit,
-                snapshot,
-                overrides,
-            },
-        ) => {
+        (State::Snapshotting { then }, Outcome::Snapshotted { commit, snapshot, overrides }) => {
             let then = *then;
             draft.next().overrides.clone_from(overrides);
             if let Some(target) = draft.next().targets.first_mut() {
@@ -119,13 +101,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             let what = format!("repository read at {}", commit.short());
             Ok(draft.run(then, &what))
         }
-        (
-            State::Analyzing,
-            Outcome::Analyzed {
-                analysis,
-                questions,
-            },
-        ) => {
+        (State::Analyzing, Outcome::Analyzed { analysis, questions }) => {
             draft.next().analysis = Some(analysis.clone());
             match questions {
                 Some(questions) => Ok(ask(draft, questions)),
@@ -135,12 +111,9 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
         (State::Refining, Outcome::FollowUp { questions }) => Ok(ask(draft, questions)),
         (State::Refining, Outcome::Refined { refinement }) => Ok(refined(draft, refinement)),
         (State::Planning, Outcome::Planned { plan }) => Ok(planned(draft, plan)),
-        (
-            State::Snapshotting {
-                then: Stage::Implement,
-            },
-            Outcome::BaseMoved { changed },
-        ) => Ok(base_moved(draft, changed)),
+        (State::Snapshotting { then: Stage::Implement }, Outcome::BaseMoved { changed }) => {
+            Ok(base_moved(draft, changed))
+        }
         (State::Implementing, Outcome::Implemented { change_set })
         | (State::Revising, Outcome::Revised { change_set }) => {
             draft.next().change_set = Some(change_set.clone());
@@ -148,28 +121,15 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             let what = format!("change {} made", change_set.hash.short());
             Ok(draft.run(Stage::Review, &what))
         }
-        (
-            State::Reviewing,
-            Outcome::Reviewed {
-                review,
-                critical,
-                gates,
-            },
-        ) => Ok(reviewed(draft, review, *critical, gates)),
+        (State::Reviewing, Outcome::Reviewed { review, critical, gates }) => {
+            Ok(reviewed(draft, review, *critical, gates))
+        }
         (State::Publishing, Outcome::Published { pull_request }) => {
             draft.next().pull_request = Some(pull_request.clone());
             draft.next().intent = None;
             draft.next().review_batch = None;
-            draft.next().published = draft
-                .ticket()
-                .change_set
-                .as_ref()
-                .map(|change_set| change_set.hash.clone());
-            let what = format!(
-                "pull request #{} is open at {}",
-                pull_request.number,
-                pull_request.head.short()
-            );
+            draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
+            let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
             Ok(draft.notify(Notice::Published).wait(State::InReview, &what))
         }
         _ => Err(draft.outdated()),
@@ -178,12 +138,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
 
 fn next_turn(draft: Draft<'_>) -> Decision {
     match draft.ticket().state.stage() {
-        Some(stage) => draft
-            .effect(Effect::Run {
-                stage,
-                not_before: None,
-            })
-            .quiet(),
+        Some(stage) => draft.effect(Effect::Run { stage, not_before: None }).quiet(),
         None => draft.quiet(),
     }
 }
@@ -202,34 +157,22 @@ fn asked(mut draft: Draft<'_>, call: &PendingCall, checkpoint: &ContentHash) -> 
     }
     draft.next().pending = Some(call.clone());
     draft.next().turn += 1;
-    draft
-        .effect(Effect::CallModel { call: call.clone() })
-        .quiet()
+    draft.effect(Effect::CallModel { call: call.clone() }).quiet()
 }
 
 fn ask(mut draft: Draft<'_>, questions: &ArtifactRef) -> Decision {
     draft.next().questions = Some(questions.clone());
     draft
-        .notify(Notice::Questions {
-            questions: questions.clone(),
-        })
-        .wait(
-            State::AwaitingAnswers,
-            "questions have to be answered first",
-        )
+        .notify(Notice::Questions { questions: questions.clone() })
+        .wait(State::AwaitingAnswers, "questions have to be answered first")
 }
 
 fn refined(mut draft: Draft<'_>, refinement: &ArtifactRef) -> Decision {
     draft.next().refinement = Some(refinement.clone());
     draft.next().feedback = None;
-    let draft = draft.notify(Notice::Refinement {
-        refinement: refinement.clone(),
-    });
+    let draft = draft.notify(Notice::Refinement { refinement: refinement.clone() });
     if draft.policy().skip_refinement_approval {
-        return draft.run(
-            Stage::Plan,
-            "refined; approved by policy (skip_refinement_approval)",
-        );
+        return draft.run(Stage::Plan, "refined; approved by policy (skip_refinement_approval)");
     }
     let what = format!("refined ticket v{} written", refinement.version);
     draft.wait(State::AwaitingRefinementApproval, &what)
@@ -260,17 +203,10 @@ fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
         note: String::new(),
         at: draft.now(),
     };
-    let what = format!(
-        "plan v{} {}: approved by policy (skip_plan_approval)",
-        plan.version,
-        plan.hash.short()
-    );
+    let what = format!("plan v{} {}: approved by policy (skip_plan_approval)", plan.version, plan.hash.short());
     let go = draft.policy().implement_on_approval;
-    let mut decision = if go {
-        draft.snapshot_then(Stage::Implement, &what)
-    } else {
-        draft.wait(State::PlanApproved, &what)
-    };
+    let mut decision =
+        if go { draft.snapshot_then(Stage::Implement, &what) } else { draft.wait(State::PlanApproved, &what) };
     decision.next.decisions.push(record);
     decision
 }
@@ -278,20 +214,12 @@ fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
 /// The approval was for another base: the plan is written anew and has to be approved anew.
 fn base_moved(mut draft: Draft<'_>, changed: &str) -> Decision {
     draft.next().approved_plan = None;
-    draft.next().feedback = Some(format!(
-        "The base branch moved: {changed}. Bring the plan up to date with it."
-    ));
-    let what =
-        format!("the base branch moved inside the plan's scope ({changed}); the plan is stale");
+    draft.next().feedback = Some(format!("The base branch moved: {changed}. Bring the plan up to date with it."));
+    let what = format!("the base branch moved inside the plan's scope ({changed}); the plan is stale");
     draft.snapshot_then(Stage::Plan, &what)
 }
 
-fn reviewed(
-    mut draft: Draft<'_>,
-    review: &ArtifactRef,
-    critical: usize,
-    gates: &[GateReason],
-) -> Decision {
+fn reviewed(mut draft: Draft<'_>, review: &ArtifactRef, critical: usize, gates: &[GateReason]) -> Decision {
     draft.next().review = Some(review.clone());
     let rounds = draft.ticket().review_rounds + 1;
     draft.next().review_rounds = rounds;
@@ -304,22 +232,14 @@ fn reviewed(
         reasons.push(GateReason::UnresolvedFindings { count: critical });
     }
     let change_set = draft.ticket().change_set.clone();
-    let let_through = change_set
-        .as_ref()
-        .is_some_and(|c| draft.ticket().approved_diff.as_ref() == Some(&c.hash));
+    let let_through = change_set.as_ref().is_some_and(|c| draft.ticket().approved_diff.as_ref() == Some(&c.hash));
     match change_set {
         Some(change_set) if !reasons.is_empty() && !let_through => {
             let what = format!(
                 "the change needs a look: {}",
-                reasons
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("; ")
+                reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             );
-            draft
-                .notify(Notice::Diff { change_set })
-                .wait(State::AwaitingDiffApproval { reasons }, &what)
+            draft.notify(Notice::Diff { change_set }).wait(State::AwaitingDiffApproval { reasons }, &what)
         }
         Some(_) | None => {
             let spent: Usd = draft.ticket().budget.spent;

@@ -31,15 +31,8 @@ pub(super) fn approve(
             "You started this ticket, and this tenant wants somebody else to approve. Ask another approver.",
         ));
     }
-    if ticket
-        .decisions
-        .iter()
-        .any(|d| d.member.as_ref() == Some(&member.id) && d.artifact == awaiting.hash)
-    {
-        return Err(Refusal::new(
-            Why::Already,
-            "Your approval is already recorded; another member has to add theirs.",
-        ));
+    if ticket.decisions.iter().any(|d| d.member.as_ref() == Some(&member.id) && d.artifact == awaiting.hash) {
+        return Err(Refusal::new(Why::Already, "Your approval is already recorded; another member has to add theirs."));
     }
     let record = DecisionRecord {
         artifact: awaiting.hash.clone(),
@@ -58,21 +51,14 @@ pub(super) fn approve(
 /// How many distinct members must approve what waits.
 pub(super) fn needed(draft: &Draft<'_>) -> usize {
     match draft.ticket().state {
-        State::AwaitingPlanApproval | State::AwaitingDiffApproval { .. } => {
-            draft.policy().required_approvals as usize
-        }
+        State::AwaitingPlanApproval | State::AwaitingDiffApproval { .. } => draft.policy().required_approvals as usize,
         _ => 1,
     }
 }
 
 fn approvers(decisions: &[DecisionRecord], awaiting: &ArtifactRef) -> usize {
-    let for_it = decisions
-        .iter()
-        .filter(|d| d.verdict == Verdict::Approved && d.artifact == awaiting.hash);
-    for_it
-        .filter_map(|d| d.member.as_ref())
-        .collect::<BTreeSet<_>>()
-        .len()
+    let for_it = decisions.iter().filter(|d| d.verdict == Verdict::Approved && d.artifact == awaiting.hash);
+    for_it.filter_map(|d| d.member.as_ref()).collect::<BTreeSet<_>>().len()
 }
 
 /// A plan or diff is approved by hash; an older plan's hash is refused with what changed since.
@@ -88,10 +74,7 @@ fn check_hash(
         }
         return Err(Refusal::new(
             Why::HashNeeded,
-            format!(
-                "Say exactly what you approve: `approve {}`.",
-                awaiting.hash.short()
-            ),
+            format!("Say exactly what you approve: `approve {}`.", awaiting.hash.short()),
         ));
     };
     if awaiting.hash.matches(hash) {
@@ -100,11 +83,8 @@ fn check_hash(
     let current = awaiting.hash.short();
     let message = match plans.iter().position(|plan| plan.hash.matches(hash)) {
         Some(at) if *state == State::AwaitingPlanApproval => {
-            let since: Vec<String> = plans
-                .iter()
-                .skip(at + 1)
-                .map(|plan| format!("v{}: {}", plan.version, plan.changed))
-                .collect();
+            let since: Vec<String> =
+                plans.iter().skip(at + 1).map(|plan| format!("v{}: {}", plan.version, plan.changed)).collect();
             format!(
                 "`{}` is plan v{}, which is no longer the one that waits. Changed since: {}. Read plan v{} and, if you agree, say `approve {current}`.",
                 hash.as_str(),
@@ -113,10 +93,7 @@ fn check_hash(
                 awaiting.version
             )
         }
-        _ => format!(
-            "`{}` names nothing that waits here. What waits is `{current}`.",
-            hash.as_str()
-        ),
+        _ => format!("`{}` names nothing that waits here. What waits is `{current}`.", hash.as_str()),
     };
     Err(Refusal::new(Why::Stale, message))
 }

@@ -9,20 +9,12 @@ use crate::refusal::{Refusal, Why};
 use crate::state::{PauseReason, Stage, State};
 use crate::ticket::Target;
 
-pub(super) fn decide(
-    draft: Draft<'_>,
-    by: &Principal,
-    request: &Request,
-) -> Result<Decision, Refusal> {
+pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Result<Decision, Refusal> {
     let Principal::Member(member) = by else {
         return Err(Refusal::new(Why::Role, "Only people can ask for this."));
     };
     if member.role < request.least_role() {
-        return Err(Refusal::role(
-            request.verb(),
-            member.role,
-            request.least_role(),
-        ));
+        return Err(Refusal::role(request.verb(), member.role, request.least_role()));
     }
     if draft.ticket().state.is_end() {
         return Err(draft.refuse(request.verb()));
@@ -42,11 +34,7 @@ pub(super) fn decide(
         Request::Reject { reason } => reject(draft, member, reason),
         Request::Implement => implement(draft),
         Request::Close => close(draft),
-        Request::Fix {
-            what,
-            batch,
-            instruction,
-        } => {
+        Request::Fix { what, batch, instruction } => {
             if *what != FixWhat::Review {
                 return Err(Refusal::new(
                     Why::NotAvailable,
@@ -112,10 +100,7 @@ fn cancel(draft: Draft<'_>, what: &str) -> Result<Decision, Refusal> {
 fn before_any_approval(state: &State) -> bool {
     match state {
         State::Snapshotting { then } => matches!(then, Stage::Analyze),
-        State::Analyzing
-        | State::AwaitingAnswers
-        | State::Refining
-        | State::AwaitingRefinementApproval => true,
+        State::Analyzing | State::AwaitingAnswers | State::Refining | State::AwaitingRefinementApproval => true,
         State::Paused { from, .. } | State::Failed { from, .. } => before_any_approval(from),
         State::Planning
         | State::AwaitingPlanApproval
@@ -149,10 +134,7 @@ fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
     if !draft.policy().allows(&target.repo) {
         return Err(Refusal::new(
             Why::NotAllowed,
-            format!(
-                "`{}` is not among the repositories this tenant allows.",
-                target.repo
-            ),
+            format!("`{}` is not among the repositories this tenant allows.", target.repo),
         ));
     }
     draft.next().targets = vec![target.clone()];
@@ -160,12 +142,7 @@ fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
     Ok(draft.snapshot_then(Stage::Analyze, &what))
 }
 
-fn answer(
-    mut draft: Draft<'_>,
-    verb: &str,
-    answers: &ArtifactRef,
-    what: &str,
-) -> Result<Decision, Refusal> {
+fn answer(mut draft: Draft<'_>, verb: &str, answers: &ArtifactRef, what: &str) -> Result<Decision, Refusal> {
     if draft.ticket().state != State::AwaitingAnswers {
         return Err(draft.refuse(verb));
     }
@@ -175,12 +152,7 @@ fn answer(
 
 fn plan(draft: Draft<'_>, answers: Option<&ArtifactRef>) -> Result<Decision, Refusal> {
     match answers {
-        Some(answers) => answer(
-            draft,
-            "plan",
-            answers,
-            "the defaults are taken; on to planning",
-        ),
+        Some(answers) => answer(draft, "plan", answers, "the defaults are taken; on to planning"),
         None => Err(draft.refuse("plan")),
     }
 }
@@ -234,9 +206,7 @@ fn edit(mut draft: Draft<'_>, refinement: &ArtifactRef) -> Result<Decision, Refu
     draft.next().refinement = Some(refinement.clone());
     let what = format!("refined ticket edited to v{}", refinement.version);
     Ok(draft
-        .notify(Notice::Refinement {
-            refinement: refinement.clone(),
-        })
+        .notify(Notice::Refinement { refinement: refinement.clone() })
         .wait(State::AwaitingRefinementApproval, &what))
 }
 
@@ -251,11 +221,7 @@ fn approve(
         return Err(draft.refuse("approve"));
     };
     if !reached {
-        let what = format!(
-            "{} approved; {} needed",
-            artifact.hash.short(),
-            quorum::needed(&draft)
-        );
+        let what = format!("{} approved; {} needed", artifact.hash.short(), quorum::needed(&draft));
         return Ok(draft.finish(&what));
     }
     if !note.is_empty() {
@@ -351,9 +317,7 @@ fn retry(draft: Draft<'_>) -> Result<Decision, Refusal> {
 
 fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
     match &draft.ticket().state {
-        State::Paused { .. } | State::Failed { .. } | State::Cancelling { .. } => {
-            Err(draft.refuse("pause"))
-        }
+        State::Paused { .. } | State::Failed { .. } | State::Cancelling { .. } => Err(draft.refuse("pause")),
         State::Snapshotting { .. }
         | State::Analyzing
         | State::AwaitingAnswers
@@ -376,10 +340,7 @@ fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
 
 fn resume(draft: Draft<'_>) -> Result<Decision, Refusal> {
     match draft.ticket().state.clone() {
-        State::Paused {
-            why: PauseReason::Budget,
-            ..
-        } => Err(Refusal::new(
+        State::Paused { why: PauseReason::Budget, .. } => Err(Refusal::new(
             Why::State,
             format!(
                 "All of this ticket's budget of {} is used up or reserved. An approver can say `budget +2`.",
@@ -396,10 +357,7 @@ fn budget(mut draft: Draft<'_>, add: crate::money::Usd) -> Result<Decision, Refu
     draft.next().budget.limit = limit;
     let what = format!("budget raised by {add} to {limit}");
     match draft.ticket().state.clone() {
-        State::Paused {
-            from,
-            why: PauseReason::Budget,
-        } => Ok(draft.resume(*from, &what)),
+        State::Paused { from, why: PauseReason::Budget } => Ok(draft.resume(*from, &what)),
         _ => Ok(draft.finish(&what)),
     }
 }

@@ -14,13 +14,10 @@ pub use blobs::Blobs;
 pub use clock::{Clock, Ids, fresh};
 pub use forge::{Capabilities, Forge, Opened, PullRequestState, PullRequestText};
 pub use model::{
-    Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage,
-    Utterance,
+    Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance,
 };
 pub use queue::{Delivered, MAX_RECEIVES, Outgoing, Queue};
 pub use secret::{Secret, Secrets, Vault};
-pub use source::{
-    CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace,
-};
+pub use source::{CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace};
 pub use table::{Condition, Index, Item, Page, Table, TableError, Write};
 pub use tracker::{Posted, Tracker};

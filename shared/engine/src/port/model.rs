@@ -150,9 +150,5 @@ pub struct ModelAnswer {
 #[async_trait]
 pub trait Model: Send + Sync {
     /// Makes one call; waits no longer than `deadline`.
-    async fn call(
-        &self,
-        request: &ModelRequest,
-        deadline: Duration,
-    ) -> Result<ModelAnswer, Failure>;
+    async fn call(&self, request: &ModelRequest, deadline: Duration) -> Result<ModelAnswer, Failure>;
 }

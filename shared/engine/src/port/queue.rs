@@ -47,19 +47,10 @@ pub trait Queue: Send + Sync {
     async fn ack(&self, queue: &'static str, receipt: &str) -> Result<(), Failure>;
 
     /// Hides a message for that long from now on.
-    async fn hide(
-        &self,
-        queue: &'static str,
-        receipt: &str,
-        duration: Duration,
-    ) -> Result<(), Failure>;
+    async fn hide(&self, queue: &'static str, receipt: &str, duration: Duration) -> Result<(), Failure>;
 
     /// Hands out messages that were received too often, for the consumer of dead letters.
-    async fn receive_dead(
-        &self,
-        queue: &'static str,
-        max: usize,
-    ) -> Result<Vec<Delivered>, Failure>;
+    async fn receive_dead(&self, queue: &'static str, max: usize) -> Result<Vec<Delivered>, Failure>;
 
     /// Removes a dead letter whose reason is recorded.
     async fn ack_dead(&self, queue: &'static str, receipt: &str) -> Result<(), Failure>;

@@ -43,12 +43,7 @@ pub trait Secrets: Send + Sync {
 #[async_trait]
 pub trait Vault: Send + Sync {
     /// Seals a secret so that only this tenant and purpose can open it; returns text to store.
-    async fn seal(
-        &self,
-        ctx: &TenantCtx,
-        purpose: &str,
-        secret: &Secret,
-    ) -> Result<String, Failure>;
+    async fn seal(&self, ctx: &TenantCtx, purpose: &str, secret: &Secret) -> Result<String, Failure>;
 
     /// Opens what was sealed for the same tenant and purpose.
     async fn open(&self, ctx: &TenantCtx, purpose: &str, sealed: &str) -> Result<Secret, Failure>;

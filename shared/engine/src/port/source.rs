@@ -66,12 +66,7 @@ pub trait SourceTree: Send + Sync {
 #[async_trait]
 pub trait Snapshots: Send + Sync {
     /// The commit a branch points at now.
-    async fn head(
-        &self,
-        ctx: &TenantCtx,
-        target: &Target,
-        branch: &BranchName,
-    ) -> Result<Option<CommitSha>, Failure>;
+    async fn head(&self, ctx: &TenantCtx, target: &Target, branch: &BranchName) -> Result<Option<CommitSha>, Failure>;
 
     /// Fetches the head of the target's base branch and stores it.
     async fn fetch(&self, ctx: &TenantCtx, target: &Target) -> Result<StoredSnapshot, Failure>;
@@ -81,11 +76,7 @@ pub trait Snapshots: Send + Sync {
 #[async_trait]
 pub trait Workspace: Send + Sync {
     /// Opens a stored snapshot; its directory goes away with the last reference.
-    async fn open(
-        &self,
-        ctx: &TenantCtx,
-        snapshot: &ContentHash,
-    ) -> Result<Arc<dyn SourceTree>, Failure>;
+    async fn open(&self, ctx: &TenantCtx, snapshot: &ContentHash) -> Result<Arc<dyn SourceTree>, Failure>;
 }
 
 /// Everything that, with base and change set, fixes a commit's hash.
@@ -116,10 +107,5 @@ pub trait Commits: Send + Sync {
     ) -> Result<CommitSha, Failure>;
 
     /// Removes the target's branch if it points at the expected commit.
-    async fn delete_branch(
-        &self,
-        ctx: &TenantCtx,
-        target: &Target,
-        expected: &CommitSha,
-    ) -> Result<(), Failure>;
+    async fn delete_branch(&self, ctx: &TenantCtx, target: &Target, expected: &CommitSha) -> Result<(), Failure>;
 }

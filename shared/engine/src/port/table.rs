@@ -32,16 +32,7 @@ pub struct Item {
 impl Item {
     /// A first version of a row without lease, index entries or expiry.
     pub fn new(key: Key, body: Value) -> Self {
-        Self {
-            key,
-            version: 1,
-            fence: 0,
-            lease_until: None,
-            listing: None,
-            due: None,
-            expires: None,
-            body,
-        }
+        Self { key, version: 1, fence: 0, lease_until: None, listing: None, due: None, expires: None, body }
     }
 }
 

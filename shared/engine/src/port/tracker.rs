@@ -20,29 +20,13 @@ pub struct Posted {
 #[async_trait]
 pub trait Tracker: Send + Sync {
     /// Finds our own comments on a ticket that carry a marker, oldest first.
-    async fn find(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        marker: &str,
-    ) -> Result<Vec<Posted>, Failure>;
+    async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure>;
 
     /// Adds a comment.
-    async fn create(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        text: &str,
-    ) -> Result<Posted, Failure>;
+    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure>;
 
     /// Changes a comment of ours; `None` when somebody deleted it.
-    async fn update(
-        &self,
-        ctx: &TenantCtx,
-        key: &TrackerKey,
-        id: &str,
-        text: &str,
-    ) -> Result<Option<Posted>, Failure>;
+    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure>;
 
     /// Removes a comment of ours; one that is gone stays gone.
     async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure>;

@@ -29,10 +29,7 @@ fn first(now: &str, after: &str) -> Option<Edit> {
     let old: Vec<&str> = now.split_inclusive('\n').collect();
     let new: Vec<&str> = after.split_inclusive('\n').collect();
     let diff = TextDiff::from_slices(&old, &new);
-    let op = diff
-        .ops()
-        .iter()
-        .find(|op| !matches!(op, DiffOp::Equal { .. }))?;
+    let op = diff.ops().iter().find(|op| !matches!(op, DiffOp::Equal { .. }))?;
     let (from, to) = (op.old_range(), op.new_range());
     for context in 0..old.len().max(1) + 1 {
         let start = from.start.saturating_sub(context);
@@ -45,10 +42,7 @@ fn first(now: &str, after: &str) -> Option<Edit> {
         let changed: String = new.get(to.clone())?.concat();
         let (text, result) = without_last_newline(text, format!("{before}{changed}{behind}"));
         if !text.is_empty() && now.matches(&text).count() == 1 {
-            return Some(Edit {
-                old: text,
-                new: result,
-            });
+            return Some(Edit { old: text, new: result });
         }
     }
     None

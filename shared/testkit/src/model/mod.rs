@@ -52,11 +52,7 @@ impl ScriptedModel {
             // The server ends when it is dropped.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self {
-            address,
-            state,
-            server,
-        })
+        Ok(Self { address, state, server })
     }
 
     /// Where it listens.
@@ -71,38 +67,22 @@ impl ScriptedModel {
 
     /// Every request body so far.
     pub fn requests(&self) -> Vec<Value> {
-        self.state
-            .bodies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it was sent and did not expect; a test fails when there is any.
     pub fn unexpected(&self) -> Vec<String> {
-        self.state
-            .unexpected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.unexpected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers the next call with this content instead of the script's; several are used in order.
     pub fn answer_next(&self, content: Value) {
-        self.state
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(content);
+        self.state.next.lock().unwrap_or_else(PoisonError::into_inner).push(content);
     }
 
     /// Fails the next call with a status and an error message; several are used in order.
     pub fn fail_next(&self, status: u16, message: &str) {
-        self.state
-            .failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((status, message.to_owned()));
+        self.state.failures.lock().unwrap_or_else(PoisonError::into_inner).push((status, message.to_owned()));
     }
 }
 
@@ -121,40 +101,26 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
     let request = match wire::read(&headers, &body) {
         Ok(request) => request,
         Err(problem) => {
-            state
-                .unexpected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(problem.clone());
+            state.unexpected.lock().unwrap_or_else(PoisonError::into_inner).push(problem.clone());
             return error(400, "invalid_request_error", &problem);
         }
     };
     if let Ok(value) = serde_json::from_slice::<Value>(&body) {
-        state
-            .bodies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(value);
+        state.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(value);
     }
     let content = match pop(&state.next) {
         Some(content) => content,
         None => match script::answer(&request, number) {
             Ok(content) => content,
             Err(problem) => {
-                state
-                    .unexpected
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(problem.clone());
+                state.unexpected.lock().unwrap_or_else(PoisonError::into_inner).push(problem.clone());
                 return error(400, "invalid_request_error", &problem);
             }
         },
     };
-    let uses_tool = content.as_array().is_some_and(|blocks| {
-        blocks
-            .iter()
-            .any(|block| block.get("type") == Some(&json!("tool_use")))
-    });
+    let uses_tool = content
+        .as_array()
+        .is_some_and(|blocks| blocks.iter().any(|block| block.get("type") == Some(&json!("tool_use"))));
     let answer = json!({
         "id": format!("msg_{number:06}"), "type": "message", "role": "assistant", "model": "scripted",
         "content": content,
@@ -164,33 +130,17 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
                    "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0 },
     });
     let id = format!("req_{number:06}");
-    (
-        StatusCode::OK,
-        [
-            ("content-type", "application/json"),
-            ("request-id", id.as_str()),
-        ],
-        answer.to_string(),
-    )
+    (StatusCode::OK, [("content-type", "application/json"), ("request-id", id.as_str())], answer.to_string())
         .into_response()
 }
 
 fn pop<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    if queue.is_empty() {
-        None
-    } else {
-        Some(queue.remove(0))
-    }
+    if queue.is_empty() { None } else { Some(queue.remove(0)) }
 }
 
 fn error(status: u16, kind: &str, message: &str) -> Response {
     let body = json!({ "type": "error", "error": { "type": kind, "message": message } });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [("content-type", "application/json")],
-        body.to_string(),
-    )
-        .into_response()
+    (status, [("content-type", "application/json")], body.to_string()).into_response()
 }

@@ -21,17 +21,12 @@ pub(crate) fn answer(request: &Request, number: usize) -> Result<Value, String> 
         line if line.starts_with("Task: write the plan") => plan(request, &told),
         line if line.starts_with("Task: carry out") => change(request, &told, &told.planned, None),
         line if line.starts_with("Task: judge") => review(&told),
-        line if line.starts_with("Task: work through") => {
-            change(request, &told, &told.planned, Some(&told.threads))
-        }
+        line if line.starts_with("Task: work through") => change(request, &told, &told.planned, Some(&told.threads)),
         line => return Err(format!("a task the script does not know: {line}")),
     };
     let mut blocks = blocks?;
     for (at, block) in blocks.iter_mut().enumerate() {
-        if let Some(object) = block
-            .as_object_mut()
-            .filter(|object| object.get("type") == Some(&json!("tool_use")))
-        {
+        if let Some(object) = block.as_object_mut().filter(|object| object.get("type") == Some(&json!("tool_use"))) {
             object.insert("id".to_owned(), json!(format!("toolu_{number:06}_{at}")));
         }
     }
@@ -57,24 +52,10 @@ impl Told {
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         let plan = json(&part(task, "plan"));
         let batch = json(&review);
-        let text = |value: &Value, name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or("")
-                .to_owned()
-        };
-        let list = |value: &Value, name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default()
-        };
-        let threads: Vec<(String, String)> = list(&batch, "threads")
-            .iter()
-            .map(|t| (text(t, "id"), text(t, "body")))
-            .collect();
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let threads: Vec<(String, String)> =
+            list(&batch, "threads").iter().map(|t| (text(t, "id"), text(t, "body"))).collect();
         let source = if revising {
             let bodies: Vec<&str> = threads.iter().map(|(_, body)| body.as_str()).collect();
             format!("{}\n{}\n{person}", text(&batch, "body"), bodies.join("\n"))
@@ -85,10 +66,7 @@ impl Told {
             title: ticket.lines().next().unwrap_or("").to_owned(),
             instructions: instructions(&source),
             left_alone: left_alone(&format!("{source}\n{}", part(task, "answers"))),
-            planned: list(&plan, "files")
-                .iter()
-                .map(|file| text(file, "path"))
-                .collect(),
+            planned: list(&plan, "files").iter().map(|file| text(file, "path")).collect(),
             threads,
             diff: part(task, "diff"),
         }
@@ -121,21 +99,12 @@ fn submit(input: Value) -> Result<Vec<Value>, String> {
 
 /// Searches for everything that must be found, unless that was done; `None` once the results are there.
 fn searches(told: &Told, calls: &[Call<'_>]) -> Option<Vec<Value>> {
-    let wanted: Vec<&str> = told
-        .instructions
-        .iter()
-        .filter_map(Instruction::search)
-        .collect();
+    let wanted: Vec<&str> = told.instructions.iter().filter_map(Instruction::search).collect();
     let done = |query: &str| {
-        calls.iter().any(|call| {
-            call.name == "search" && call.input.get("query").and_then(Value::as_str) == Some(query)
-        })
+        calls.iter().any(|call| call.name == "search" && call.input.get("query").and_then(Value::as_str) == Some(query))
     };
-    let open: Vec<Value> = wanted
-        .iter()
-        .filter(|query| !done(query))
-        .map(|query| tool("search", json!({ "query": query })))
-        .collect();
+    let open: Vec<Value> =
+        wanted.iter().filter(|query| !done(query)).map(|query| tool("search", json!({ "query": query }))).collect();
     (!open.is_empty()).then_some(open)
 }
 
@@ -146,17 +115,13 @@ fn found(told: &Told, calls: &[Call<'_>]) -> BTreeMap<String, usize> {
         if let Some(path) = instruction.path() {
             files.insert(path.to_owned(), 1);
         }
-        for call in calls
-            .iter()
-            .filter(|call| call.name == "search" && !call.is_error)
-        {
+        for call in calls.iter().filter(|call| call.name == "search" && !call.is_error) {
             if call.input.get("query").and_then(Value::as_str) != instruction.search() {
                 continue;
             }
             for line in call.result.lines() {
                 let mut parts = line.splitn(3, ':');
-                if let (Some(path), Some(number), Some(text)) =
-                    (parts.next(), parts.next(), parts.next())
+                if let (Some(path), Some(number), Some(text)) = (parts.next(), parts.next(), parts.next())
                     && number.parse::<usize>().is_ok()
                     && instruction.hits(text)
                 {
@@ -197,14 +162,10 @@ fn analyze(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
 
 fn refine(told: &Told) -> Result<Vec<Value>, String> {
     let does: Vec<String> = told.instructions.iter().map(describe).collect();
-    let criteria: Vec<Value> = does
-        .iter()
-        .map(|d| json!({ "category": "functional", "priority": "must", "text": d }))
-        .collect();
+    let criteria: Vec<Value> =
+        does.iter().map(|d| json!({ "category": "functional", "priority": "must", "text": d })).collect();
     if criteria.is_empty() {
-        return Ok(vec![say(
-            "This ticket holds no instruction that the scripted model understands.",
-        )]);
+        return Ok(vec![say("This ticket holds no instruction that the scripted model understands.")]);
     }
     submit(json!({
         "title": told.title, "description": format!("What is wanted:\n\n- {}", does.join("\n- ")),
@@ -215,9 +176,7 @@ fn refine(told: &Told) -> Result<Vec<Value>, String> {
 fn describe(instruction: &Instruction) -> String {
     match instruction {
         Instruction::Replace { old, new, path } => {
-            let place = path
-                .as_ref()
-                .map_or("everywhere".to_owned(), |path| format!("in `{path}`"));
+            let place = path.as_ref().map_or("everywhere".to_owned(), |path| format!("in `{path}`"));
             format!("`{old}` reads `{new}` {place}")
         }
         Instruction::Rename { old, new } => format!("`{old}` is called `{new}`"),
@@ -236,14 +195,8 @@ fn plan(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
         return Ok(open);
     }
     let action = |path: &str| {
-        let made = told
-            .instructions
-            .iter()
-            .any(|i| matches!(i, Instruction::Create { path: p, .. } if p == path));
-        let gone = told
-            .instructions
-            .iter()
-            .any(|i| matches!(i, Instruction::Delete { path: p } if p == path));
+        let made = told.instructions.iter().any(|i| matches!(i, Instruction::Create { path: p, .. } if p == path));
+        let gone = told.instructions.iter().any(|i| matches!(i, Instruction::Delete { path: p } if p == path));
         if made {
             "create"
         } else if gone {
@@ -257,15 +210,9 @@ fn plan(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
         .map(|(path, count)| json!({ "path": path, "action": action(path), "why": format!("{count} place(s) to change") }))
         .collect();
     if files.is_empty() {
-        return Ok(vec![say(
-            "No file of this repository has to change for this ticket.",
-        )]);
+        return Ok(vec![say("No file of this repository has to change for this ticket.")]);
     }
-    let steps: Vec<String> = told
-        .instructions
-        .iter()
-        .map(|i| format!("Make sure that {}.", describe(i)))
-        .collect();
+    let steps: Vec<String> = told.instructions.iter().map(|i| format!("Make sure that {}.", describe(i))).collect();
     submit(json!({
         "summary": format!("{} ({} file(s)).", told.title, files.len()), "confidence": "high", "files": files,
         "api_changes": [], "schema_changes": [], "steps": steps,
@@ -281,34 +228,19 @@ fn change(
     threads: Option<&[(String, String)]>,
 ) -> Result<Vec<Value>, String> {
     let calls = request.calls();
-    let edited = calls
-        .iter()
-        .any(|call| matches!(call.name, "edit" | "create" | "delete"));
+    let edited = calls.iter().any(|call| matches!(call.name, "edit" | "create" | "delete"));
     if edited || told.instructions.is_empty() {
-        if let Some(failed) = calls
-            .iter()
-            .find(|call| call.is_error && call.name != "read" && call.name != "submit")
-        {
-            return Ok(vec![say(&format!(
-                "An edit did not work: {}",
-                failed.result
-            ))]);
+        if let Some(failed) = calls.iter().find(|call| call.is_error && call.name != "read" && call.name != "submit") {
+            return Ok(vec![say(&format!("An edit did not work: {}", failed.result))]);
         }
         return hand_in(told, threads);
     }
     let mut targets: Vec<String> = planned.to_vec();
-    targets.extend(
-        told.instructions
-            .iter()
-            .filter_map(|i| i.path().map(str::to_owned)),
-    );
+    targets.extend(told.instructions.iter().filter_map(|i| i.path().map(str::to_owned)));
     targets.sort();
     targets.dedup();
     targets.retain(|path| {
-        !told
-            .instructions
-            .iter()
-            .any(|i| matches!(i, Instruction::Create { path: p, .. } if p == path))
+        !told.instructions.iter().any(|i| matches!(i, Instruction::Create { path: p, .. } if p == path))
     });
     let (texts, open) = read(&targets, &calls);
     if !open.is_empty() {
@@ -317,9 +249,7 @@ fn change(
     let mut blocks = Vec::new();
     for instruction in &told.instructions {
         match instruction {
-            Instruction::Create { path, text } => {
-                blocks.push(tool("create", json!({ "path": path, "content": text })))
-            }
+            Instruction::Create { path, text } => blocks.push(tool("create", json!({ "path": path, "content": text }))),
             Instruction::Delete { path } => blocks.push(tool("delete", json!({ "path": path }))),
             Instruction::Replace { .. }
             | Instruction::Rename { .. }
@@ -328,24 +258,11 @@ fn change(
         }
     }
     for (path, before) in &texts {
-        let after = told
-            .instructions
-            .iter()
-            .fold(before.clone(), |text, i| i.applied(path, &text));
-        let edits =
-            edits(before, &after).ok_or_else(|| format!("{path} cannot be edited step by step"))?;
-        blocks.extend(edits.iter().map(|edit| {
-            tool(
-                "edit",
-                json!({ "path": path, "old": edit.old, "new": edit.new }),
-            )
-        }));
+        let after = told.instructions.iter().fold(before.clone(), |text, i| i.applied(path, &text));
+        let edits = edits(before, &after).ok_or_else(|| format!("{path} cannot be edited step by step"))?;
+        blocks.extend(edits.iter().map(|edit| tool("edit", json!({ "path": path, "old": edit.old, "new": edit.new }))));
     }
-    if blocks.is_empty() {
-        hand_in(told, threads)
-    } else {
-        Ok(blocks)
-    }
+    if blocks.is_empty() { hand_in(told, threads) } else { Ok(blocks) }
 }
 
 fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Result<Vec<Value>, String> {
@@ -369,9 +286,7 @@ fn read(targets: &[String], calls: &[Call<'_>]) -> (BTreeMap<String, String>, Ve
     for path in targets {
         let reads: Vec<&Call<'_>> = calls
             .iter()
-            .filter(|call| {
-                call.name == "read" && call.input.get("path").and_then(Value::as_str) == Some(path)
-            })
+            .filter(|call| call.name == "read" && call.input.get("path").and_then(Value::as_str) == Some(path))
             .collect();
         if reads.iter().any(|call| call.is_error) {
             continue;
@@ -381,24 +296,14 @@ fn read(targets: &[String], calls: &[Call<'_>]) -> (BTreeMap<String, String>, Ve
         for call in &reads {
             let inner = part(call.result, path);
             let before = lines.len();
-            lines.extend(
-                inner
-                    .lines()
-                    .map(|line| line.get(7..).unwrap_or("").to_owned()),
-            );
+            lines.extend(inner.lines().map(|line| line.get(7..).unwrap_or("").to_owned()));
             last = lines.len() - before;
         }
         if last < CHUNK && !reads.is_empty() {
-            texts.insert(
-                path.clone(),
-                lines.iter().map(|line| format!("{line}\n")).collect(),
-            );
+            texts.insert(path.clone(), lines.iter().map(|line| format!("{line}\n")).collect());
         } else {
             let start = lines.len() + 1;
-            open.push(tool(
-                "read",
-                json!({ "path": path, "start": start, "end": start + CHUNK - 1 }),
-            ));
+            open.push(tool("read", json!({ "path": path, "start": start, "end": start + CHUNK - 1 })));
         }
     }
     (texts, open)
@@ -406,20 +311,16 @@ fn read(targets: &[String], calls: &[Call<'_>]) -> (BTreeMap<String, String>, Ve
 
 /// Finds what the change forgot: an added line that still has the old text.
 fn review(told: &Told) -> Result<Vec<Value>, String> {
-    let added = || {
-        told.diff
-            .lines()
-            .filter(|line| line.starts_with('+') && !line.starts_with("+++"))
-    };
+    let added = || told.diff.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++"));
     let mut findings = Vec::new();
     for instruction in &told.instructions {
-        let (Instruction::Replace { old, new, .. } | Instruction::Rename { old, new }) =
-            instruction
-        else {
+        let (Instruction::Replace { old, new, .. } | Instruction::Rename { old, new }) = instruction else {
             continue;
         };
         if !new.contains(old.as_str()) && added().any(|line| instruction.hits(line)) {
-            findings.push(json!({ "severity": "critical", "path": null, "text": format!("An added line still says `{old}`.") }));
+            findings.push(
+                json!({ "severity": "critical", "path": null, "text": format!("An added line still says `{old}`.") }),
+            );
         }
     }
     submit(

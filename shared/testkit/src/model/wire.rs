@@ -42,29 +42,15 @@ pub(crate) struct Message {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Block {
-    Text {
-        text: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        input: Value,
-    },
-    ToolResult {
-        tool_use_id: String,
-        content: String,
-        is_error: bool,
-    },
+    Text { text: String },
+    ToolUse { id: String, name: String, input: Value },
+    ToolResult { tool_use_id: String, content: String, is_error: bool },
 }
 
 impl Request {
     /// The first thing we were told: the task.
     pub(crate) fn task(&self) -> &str {
-        match self
-            .messages
-            .first()
-            .and_then(|message| message.content.first())
-        {
+        match self.messages.first().and_then(|message| message.content.first()) {
             Some(Block::Text { text }) => text,
             _ => "",
         }
@@ -75,25 +61,14 @@ impl Request {
         let mut calls = Vec::new();
         for block in self.messages.iter().flat_map(|message| &message.content) {
             if let Block::ToolUse { id, name, input } = block {
-                let result = self
-                    .messages
-                    .iter()
-                    .flat_map(|message| &message.content)
-                    .find_map(|block| match block {
-                        Block::ToolResult {
-                            tool_use_id,
-                            content,
-                            is_error,
-                        } if tool_use_id == id => Some((content.as_str(), *is_error)),
-                        _ => None,
-                    });
+                let result = self.messages.iter().flat_map(|message| &message.content).find_map(|block| match block {
+                    Block::ToolResult { tool_use_id, content, is_error } if tool_use_id == id => {
+                        Some((content.as_str(), *is_error))
+                    }
+                    _ => None,
+                });
                 if let Some((result, is_error)) = result {
-                    calls.push(Call {
-                        name,
-                        input,
-                        result,
-                        is_error,
-                    });
+                    calls.push(Call { name, input, result, is_error });
                 }
             }
         }
@@ -112,21 +87,16 @@ pub(crate) struct Call<'a> {
 
 /// Reads and checks a request; the problem is told to whoever sent it.
 pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Request, String> {
-    for (name, value) in [
-        ("anthropic-version", Some("2023-06-01")),
-        ("x-api-key", None),
-        ("content-type", Some("application/json")),
-    ] {
-        let found = headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or("");
+    for (name, value) in
+        [("anthropic-version", Some("2023-06-01")), ("x-api-key", None), ("content-type", Some("application/json"))]
+    {
+        let found = headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         if found.is_empty() || value.is_some_and(|value| value != found) {
             return Err(format!("header {name} is missing or wrong"));
         }
     }
-    let request: Request = serde_json::from_slice(body)
-        .map_err(|error| format!("the body is not as documented: {error}"))?;
+    let request: Request =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not as documented: {error}"))?;
     check(&request)?;
     Ok(request)
 }
@@ -138,10 +108,7 @@ fn check(request: &Request) -> Result<(), String> {
     for text in &request.system {
         if text.r#type != "text"
             || text.text.is_empty()
-            || text
-                .cache_control
-                .as_ref()
-                .is_some_and(|c| c.get("type").is_none())
+            || text.cache_control.as_ref().is_some_and(|c| c.get("type").is_none())
         {
             return Err("a system block is not as documented".to_owned());
         }
@@ -156,10 +123,7 @@ fn check(request: &Request) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     for message in &request.messages {
         if message.role != expected || message.content.is_empty() {
-            return Err(format!(
-                "a message of role {} where {expected} was due, or an empty one",
-                message.role
-            ));
+            return Err(format!("a message of role {} where {expected} was due, or an empty one", message.role));
         }
         if expected == "user" {
             results(message, &mut open)?;
@@ -173,11 +137,7 @@ fn check(request: &Request) -> Result<(), String> {
                 })
                 .collect();
         }
-        expected = if expected == "user" {
-            "assistant"
-        } else {
-            "user"
-        };
+        expected = if expected == "user" { "assistant" } else { "user" };
     }
     if expected == "user" {
         return Err("the last message must be the user's: no prefill".to_owned());
@@ -192,8 +152,7 @@ fn results(message: &Message, open: &mut Vec<&str>) -> Result<(), String> {
         match block {
             Block::ToolResult { tool_use_id, .. } => {
                 let at = open.iter().position(|id| id == tool_use_id);
-                let at =
-                    at.ok_or_else(|| format!("a result for {tool_use_id}, which was not called"))?;
+                let at = at.ok_or_else(|| format!("a result for {tool_use_id}, which was not called"))?;
                 if text_seen {
                     return Err("tool results come before text".to_owned());
                 }
@@ -203,9 +162,5 @@ fn results(message: &Message, open: &mut Vec<&str>) -> Result<(), String> {
             Block::ToolUse { .. } => return Err("only the assistant calls tools".to_owned()),
         }
     }
-    if open.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("tool calls without a result: {open:?}"))
-    }
+    if open.is_empty() { Ok(()) } else { Err(format!("tool calls without a result: {open:?}")) }
 }

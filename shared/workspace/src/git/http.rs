@@ -55,23 +55,15 @@ impl Remote<'_> {
 
     /// The branches the server has.
     pub(crate) async fn refs(&self) -> Result<BTreeMap<String, CommitSha>, Failure> {
-        let url = format!(
-            "{}/info/refs?service=git-upload-pack",
-            self.url.trim_end_matches('/')
-        );
-        let answer = self
-            .authorized(self.client.get(url))
-            .send()
-            .await
-            .map_err(|error| sent(&error, true))?;
+        let url = format!("{}/info/refs?service=git-upload-pack", self.url.trim_end_matches('/'));
+        let answer = self.authorized(self.client.get(url)).send().await.map_err(|error| sent(&error, true))?;
         let bytes = body(self.checked(answer)?).await?;
         let mut refs = BTreeMap::new();
         for line in lines(&bytes) {
             let text = String::from_utf8_lossy(line);
             let text = text.split('\0').next().unwrap_or("").trim_end();
             if let Some((id, name)) = text.split_once(' ')
-                && let (Ok(id), Some(branch)) =
-                    (CommitSha::parse(id), name.strip_prefix("refs/heads/"))
+                && let (Ok(id), Some(branch)) = (CommitSha::parse(id), name.strip_prefix("refs/heads/"))
             {
                 refs.insert(branch.to_owned(), id);
             }
@@ -87,112 +79,54 @@ impl Remote<'_> {
         new: Option<&CommitSha>,
         objects: &[Object],
     ) -> Result<(), Failure> {
-        let (from, to) = (
-            old.map_or(NOTHING, CommitSha::as_str),
-            new.map_or(NOTHING, CommitSha::as_str),
-        );
-        let command =
-            format!("{from} {to} refs/heads/{branch}\0 report-status atomic agent=prfactory");
+        let (from, to) = (old.map_or(NOTHING, CommitSha::as_str), new.map_or(NOTHING, CommitSha::as_str));
+        let command = format!("{from} {to} refs/heads/{branch}\0 report-status atomic agent=prfactory");
         let mut bytes = format!("{:04x}{command}0000", command.len() + 4).into_bytes();
         if new.is_some() {
-            let pack = pack(objects).map_err(|error| {
-                Failure::new(Fault::Bug, format!("a pack cannot be made: {error}"))
-            })?;
+            let pack =
+                pack(objects).map_err(|error| Failure::new(Fault::Bug, format!("a pack cannot be made: {error}")))?;
             bytes.extend_from_slice(&pack);
         }
         let url = format!("{}/git-receive-pack", self.url.trim_end_matches('/'));
-        let request = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/x-git-receive-pack-request")
-            .body(bytes);
-        let answer = self
-            .authorized(request)
-            .send()
-            .await
-            .map_err(|error| sent(&error, false))?;
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/x-git-receive-pack-request").body(bytes);
+        let answer = self.authorized(request).send().await.map_err(|error| sent(&error, false))?;
         if answer.status().is_server_error() {
-            return Err(Failure::new(
-                Fault::Unknown,
-                "the git server failed while it took the push",
-            ));
+            return Err(Failure::new(Fault::Unknown, "the git server failed while it took the push"));
         }
         let report = body(self.checked(answer)?).await?;
-        let report: Vec<String> = lines(&report)
-            .map(|line| String::from_utf8_lossy(line).trim_end().to_owned())
-            .collect();
+        let report: Vec<String> =
+            lines(&report).map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect();
         let accepted = format!("ok refs/heads/{branch}");
         if report.iter().any(|line| line == "unpack ok") && report.contains(&accepted) {
             return Ok(());
         }
-        let said: String = report
-            .join("; ")
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(200)
-            .collect();
-        Err(Failure::new(
-            Fault::Invalid,
-            format!("the git server refused the push: {said}"),
-        ))
+        let said: String = report.join("; ").chars().filter(|c| !c.is_control()).take(200).collect();
+        Err(Failure::new(Fault::Invalid, format!("the git server refused the push: {said}")))
     }
 
     fn checked(&self, answer: Response) -> Result<Response, Failure> {
         let status = answer.status();
-        let failure = |fault: Fault, say: &str| {
-            Err(Failure::new(
-                fault,
-                format!("{say} (HTTP {})", status.as_u16()),
-            ))
-        };
+        let failure = |fault: Fault, say: &str| Err(Failure::new(fault, format!("{say} (HTTP {})", status.as_u16())));
         match status {
             StatusCode::OK => Ok(answer),
-            StatusCode::UNAUTHORIZED => failure(
-                Fault::Auth,
-                "the git server does not accept the credentials",
-            ),
-            StatusCode::FORBIDDEN => {
-                failure(Fault::Permission, "the git server does not allow this")
-            }
-            StatusCode::NOT_FOUND => failure(
-                Fault::Permission,
-                "the git server has no such repository, or hides it",
-            ),
+            StatusCode::UNAUTHORIZED => failure(Fault::Auth, "the git server does not accept the credentials"),
+            StatusCode::FORBIDDEN => failure(Fault::Permission, "the git server does not allow this"),
+            StatusCode::NOT_FOUND => failure(Fault::Permission, "the git server has no such repository, or hides it"),
             StatusCode::TOO_MANY_REQUESTS => {
-                let seconds = answer
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|v| v.to_str().ok()?.parse::<i64>().ok());
-                let retry_at =
-                    seconds.map(|s| self.now + jiff::SignedDuration::from_secs(s.clamp(0, 86_400)));
-                failure(
-                    Fault::RateLimited { retry_at },
-                    "the git server asks to wait",
-                )
+                let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<i64>().ok());
+                let retry_at = seconds.map(|s| self.now + jiff::SignedDuration::from_secs(s.clamp(0, 86_400)));
+                failure(Fault::RateLimited { retry_at }, "the git server asks to wait")
             }
-            status if status.is_server_error() => {
-                failure(Fault::Transient, "the git server failed")
-            }
-            _ => failure(
-                Fault::Invalid,
-                "the git server gave an answer that is not git",
-            ),
+            status if status.is_server_error() => failure(Fault::Transient, "the git server failed"),
+            _ => failure(Fault::Invalid, "the git server gave an answer that is not git"),
         }
     }
 }
 
 /// An error of the connection: before the request was sent it is harmless, afterwards unknown.
 fn sent(error: &reqwest::Error, idempotent: bool) -> Failure {
-    let fault = if idempotent || error.is_connect() {
-        Fault::Transient
-    } else {
-        Fault::Unknown
-    };
-    let say = if error.is_timeout() {
-        "the git server does not answer"
-    } else {
-        "the git server cannot be reached"
-    };
+    let fault = if idempotent || error.is_connect() { Fault::Transient } else { Fault::Unknown };
+    let say = if error.is_timeout() { "the git server does not answer" } else { "the git server cannot be reached" };
     Failure::new(fault, say)
 }
 
@@ -201,10 +135,7 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
     while let Some(chunk) = answer.chunk().await.map_err(|error| sent(&error, false))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_ANSWER {
-            return Err(Failure::new(
-                Fault::Invalid,
-                "the git server's answer is larger than 64 MiB",
-            ));
+            return Err(Failure::new(Fault::Invalid, "the git server's answer is larger than 64 MiB"));
         }
     }
     Ok(bytes)

@@ -27,14 +27,10 @@ fn open(path: &Path) -> Result<gix::Repository, Failure> {
 
 fn find(repo: &gix::Repository, branch: &BranchName) -> Result<Option<gix::ObjectId>, Failure> {
     let name = format!("refs/heads/{branch}");
-    let found = repo
-        .try_find_reference(name.as_str())
-        .map_err(|error| invalid("the branch cannot be read", error))?;
+    let found = repo.try_find_reference(name.as_str()).map_err(|error| invalid("the branch cannot be read", error))?;
     match found {
         Some(mut reference) => {
-            let id = reference
-                .peel_to_id()
-                .map_err(|error| invalid("the branch cannot be read", error))?;
+            let id = reference.peel_to_id().map_err(|error| invalid("the branch cannot be read", error))?;
             Ok(Some(id.detach()))
         }
         None => Ok(None),
@@ -53,12 +49,9 @@ pub(crate) fn head(path: &Path, branch: &BranchName) -> Result<Option<CommitSha>
 /// The branch that `HEAD` of a repository of this machine names.
 pub fn default_branch(path: &Path) -> Result<BranchName, Failure> {
     let repo = open(path)?;
-    let head = repo
-        .head_name()
-        .map_err(|error| invalid("`HEAD` cannot be read", error))?;
+    let head = repo.head_name().map_err(|error| invalid("`HEAD` cannot be read", error))?;
     let name = head.ok_or_else(|| Failure::new(Fault::Invalid, "`HEAD` names no branch"))?;
-    BranchName::parse(&name.shorten().to_str_lossy())
-        .map_err(|error| invalid("the default branch", error))
+    BranchName::parse(&name.shorten().to_str_lossy()).map_err(|error| invalid("the default branch", error))
 }
 
 /// Makes an empty bare repository whose `HEAD` names a branch, whatever this machine is configured to call it.
@@ -69,18 +62,10 @@ pub(crate) fn init(path: &Path, branch: &BranchName) -> Result<(), Failure> {
 }
 
 /// Takes a snapshot of a branch's head in a repository of this machine.
-pub(crate) fn take(
-    path: &Path,
-    branch: &BranchName,
-    limits: Limits,
-) -> Result<(CommitSha, Vec<u8>), Failure> {
+pub(crate) fn take(path: &Path, branch: &BranchName, limits: Limits) -> Result<(CommitSha, Vec<u8>), Failure> {
     let repo = open(path)?;
-    let id = find(&repo, branch)?.ok_or_else(|| {
-        Failure::new(
-            Fault::Invalid,
-            format!("the repository has no branch `{branch}`"),
-        )
-    })?;
+    let id = find(&repo, branch)?
+        .ok_or_else(|| Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")))?;
     of_commit(&repo, id, limits)
 }
 
@@ -103,43 +88,28 @@ pub(crate) fn fetch(
     let options = gix::open::Options::isolated().config_overrides(overrides);
     let only = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
     let depth = std::num::NonZeroU32::MIN;
-    let mut prepare = gix::clone::PrepareFetch::new(
-        url,
-        into,
-        gix::create::Kind::Bare,
-        gix::create::Options::default(),
-        options,
-    )
-    .map_err(failed)?
-    .with_shallow(gix::remote::fetch::Shallow::DepthAtRemote(depth))
-    .with_ref_name(Some(branch.as_str()))
-    .map_err(failed)?
-    .configure_remote(move |mut remote| {
-        remote.replace_refspecs([only.as_str()], gix::remote::Direction::Fetch)?;
-        Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
-    })
-    .configure_connection(move |connection| {
-        let token = token.clone();
-        connection.set_credentials(move |action| Ok(credentials(token.as_ref(), action)));
-        Ok(())
-    });
-    let (repo, _) = prepare
-        .fetch_only(gix::progress::Discard, stop)
-        .map_err(failed)?;
+    let mut prepare =
+        gix::clone::PrepareFetch::new(url, into, gix::create::Kind::Bare, gix::create::Options::default(), options)
+            .map_err(failed)?
+            .with_shallow(gix::remote::fetch::Shallow::DepthAtRemote(depth))
+            .with_ref_name(Some(branch.as_str()))
+            .map_err(failed)?
+            .configure_remote(move |mut remote| {
+                remote.replace_refspecs([only.as_str()], gix::remote::Direction::Fetch)?;
+                Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
+            })
+            .configure_connection(move |connection| {
+                let token = token.clone();
+                connection.set_credentials(move |action| Ok(credentials(token.as_ref(), action)));
+                Ok(())
+            });
+    let (repo, _) = prepare.fetch_only(gix::progress::Discard, stop).map_err(failed)?;
     let name = format!("refs/remotes/origin/{branch}");
     let mut reference = repo
         .try_find_reference(name.as_str())
         .map_err(failed)?
-        .ok_or_else(|| {
-            Failure::new(
-                Fault::Invalid,
-                format!("the repository has no branch `{branch}`"),
-            )
-        })?;
-    let id = reference
-        .peel_to_id()
-        .map_err(|error| invalid("the branch cannot be read", error))?
-        .detach();
+        .ok_or_else(|| Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")))?;
+    let id = reference.peel_to_id().map_err(|error| invalid("the branch cannot be read", error))?.detach();
     of_commit(&repo, id, limits)
 }
 
@@ -149,71 +119,43 @@ fn credentials(
     action: gix::credentials::helper::Action,
 ) -> Option<gix::credentials::protocol::Outcome> {
     match action {
-        gix::credentials::helper::Action::Get(context) => {
-            Some(gix::credentials::protocol::Outcome {
-                identity: gix::sec::identity::Account {
-                    username: "x-access-token".to_owned(),
-                    password: token?.expose_text()?.to_owned(),
-                    oauth_refresh_token: None,
-                },
-                next: gix::credentials::helper::NextAction::from(context),
-            })
-        }
-        gix::credentials::helper::Action::Store(_) | gix::credentials::helper::Action::Erase(_) => {
-            None
-        }
+        gix::credentials::helper::Action::Get(context) => Some(gix::credentials::protocol::Outcome {
+            identity: gix::sec::identity::Account {
+                username: "x-access-token".to_owned(),
+                password: token?.expose_text()?.to_owned(),
+                oauth_refresh_token: None,
+            },
+            next: gix::credentials::helper::NextAction::from(context),
+        }),
+        gix::credentials::helper::Action::Store(_) | gix::credentials::helper::Action::Erase(_) => None,
     }
 }
 
 fn fetch_failure(text: &str) -> Failure {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let (fault, say) = if has(&["401", "uthenti", "redential"]) {
-        (
-            Fault::Auth,
-            "the git server does not accept the credentials",
-        )
+        (Fault::Auth, "the git server does not accept the credentials")
     } else if has(&["403"]) {
-        (
-            Fault::Permission,
-            "the git server does not allow reading this repository",
-        )
+        (Fault::Permission, "the git server does not allow reading this repository")
     } else if has(&["404", "not found"]) {
-        (
-            Fault::Permission,
-            "the git server has no such repository, or hides it",
-        )
+        (Fault::Permission, "the git server has no such repository, or hides it")
     } else if has(&["429"]) {
-        (
-            Fault::RateLimited { retry_at: None },
-            "the git server asks to wait",
-        )
+        (Fault::RateLimited { retry_at: None }, "the git server asks to wait")
     } else {
         (Fault::Transient, "the repository could not be fetched")
     };
     Failure::new(fault, say)
 }
 
-fn of_commit(
-    repo: &gix::Repository,
-    id: gix::ObjectId,
-    limits: Limits,
-) -> Result<(CommitSha, Vec<u8>), Failure> {
-    let commit = repo
-        .find_commit(id)
-        .map_err(|error| invalid("the head is no commit", error))?;
-    let root = commit
-        .tree_id()
-        .map_err(|error| invalid("the commit has no tree", error))?
-        .detach();
+fn of_commit(repo: &gix::Repository, id: gix::ObjectId, limits: Limits) -> Result<(CommitSha, Vec<u8>), Failure> {
+    let commit = repo.find_commit(id).map_err(|error| invalid("the head is no commit", error))?;
+    let root = commit.tree_id().map_err(|error| invalid("the commit has no tree", error))?.detach();
     let mut entries = Vec::new();
     let mut visited = 0;
     walk(repo, root, "", limits, &mut visited, &mut entries)?;
     let mut content = |entry: &TreeEntry| -> Result<Vec<u8>, Failure> {
-        let id = gix::ObjectId::from_hex(entry.oid.as_bytes())
-            .map_err(|error| invalid("an object id", error))?;
-        let blob = repo
-            .find_blob(id)
-            .map_err(|error| invalid("a file cannot be read", error))?;
+        let id = gix::ObjectId::from_hex(entry.oid.as_bytes()).map_err(|error| invalid("an object id", error))?;
+        let blob = repo.find_blob(id).map_err(|error| invalid("a file cannot be read", error))?;
         Ok(blob.data.clone())
     };
     let bytes = snapshot::write(sha(id)?, entries, limits, &mut content)?;
@@ -229,9 +171,7 @@ fn walk(
     visited: &mut usize,
     out: &mut Vec<TreeEntry>,
 ) -> Result<(), Failure> {
-    let tree = repo
-        .find_tree(tree)
-        .map_err(|error| invalid("a directory cannot be read", error))?;
+    let tree = repo.find_tree(tree).map_err(|error| invalid("a directory cannot be read", error))?;
     for entry in tree.iter() {
         let entry = entry.map_err(|error| invalid("a directory cannot be read", error))?;
         *visited += 1;
@@ -244,17 +184,11 @@ fn walk(
         let name = entry.filename().to_str().map_err(|_| {
             Failure::new(
                 Fault::Invalid,
-                format!(
-                    "a name below `{prefix}` is not UTF-8; such repositories cannot be worked on"
-                ),
+                format!("a name below `{prefix}` is not UTF-8; such repositories cannot be worked on"),
             )
         })?;
-        let path = RepoPath::parse(&format!("{prefix}{name}")).map_err(|error| {
-            Failure::new(
-                Fault::Invalid,
-                format!("the repository cannot be worked on: {error}"),
-            )
-        })?;
+        let path = RepoPath::parse(&format!("{prefix}{name}"))
+            .map_err(|error| Failure::new(Fault::Invalid, format!("the repository cannot be worked on: {error}")))?;
         let id = entry.object_id();
         let kind = match entry.mode().kind() {
             gix::object::tree::EntryKind::Tree => {
@@ -268,17 +202,11 @@ fn walk(
         };
         let size = match kind {
             EntryKind::Submodule => 0,
-            EntryKind::Regular | EntryKind::Executable | EntryKind::Symlink => repo
-                .find_header(id)
-                .map_err(|error| invalid("a file cannot be read", error))?
-                .size(),
+            EntryKind::Regular | EntryKind::Executable | EntryKind::Symlink => {
+                repo.find_header(id).map_err(|error| invalid("a file cannot be read", error))?.size()
+            }
         };
-        out.push(TreeEntry {
-            path,
-            kind,
-            oid: id.to_hex().to_string(),
-            size,
-        });
+        out.push(TreeEntry { path, kind, oid: id.to_hex().to_string(), size });
     }
     Ok(())
 }
@@ -298,52 +226,25 @@ pub(crate) fn write(
             Kind::Tree => gix::object::Kind::Tree,
             Kind::Commit => gix::object::Kind::Commit,
         };
-        gix::prelude::Write::write_buf(&repo.objects, kind, &object.bytes).map_err(|error| {
-            Failure::new(
-                Fault::Transient,
-                format!("an object cannot be written: {error}"),
-            )
-        })?;
+        gix::prelude::Write::write_buf(&repo.objects, kind, &object.bytes)
+            .map_err(|error| Failure::new(Fault::Transient, format!("an object cannot be written: {error}")))?;
     }
     let expected = match expected {
         Some(old) => PreviousValue::MustExistAndMatch(target(old)?),
         None => PreviousValue::MustNotExist,
     };
-    let log = LogChange {
-        mode: RefLog::AndReference,
-        force_create_reflog: false,
-        message: "prfactory".into(),
-    };
-    edit(
-        &repo,
-        branch,
-        Change::Update {
-            log,
-            expected,
-            new: target(new)?,
-        },
-    )
+    let log = LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: "prfactory".into() };
+    edit(&repo, branch, Change::Update { log, expected, new: target(new)? })
 }
 
 /// Removes a branch that points at an expected commit.
-pub(crate) fn delete(
-    path: &Path,
-    branch: &BranchName,
-    expected: &CommitSha,
-) -> Result<(), Failure> {
+pub(crate) fn delete(path: &Path, branch: &BranchName, expected: &CommitSha) -> Result<(), Failure> {
     let repo = open(path)?;
     if find(&repo, branch)?.is_none() {
         return Ok(());
     }
     let expected = PreviousValue::MustExistAndMatch(target(expected)?);
-    edit(
-        &repo,
-        branch,
-        Change::Delete {
-            expected,
-            log: RefLog::AndReference,
-        },
-    )
+    edit(&repo, branch, Change::Delete { expected, log: RefLog::AndReference })
 }
 
 fn target(commit: &CommitSha) -> Result<gix::refs::Target, Failure> {
@@ -360,14 +261,7 @@ fn edit(repo: &gix::Repository, branch: &BranchName, change: Change) -> Result<(
         email: "prfactory@noreply.invalid".into(),
         time: "0 +0000",
     };
-    repo.edit_references_as(
-        [RefEdit {
-            change,
-            name,
-            deref: false,
-        }],
-        Some(signature),
-    )
-    .map(|_| ())
-    .map_err(|_| crate::git::source::moved(branch))
+    repo.edit_references_as([RefEdit { change, name, deref: false }], Some(signature))
+        .map(|_| ())
+        .map_err(|_| crate::git::source::moved(branch))
 }

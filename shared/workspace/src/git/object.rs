@@ -43,11 +43,7 @@ impl Object {
         let mut hash = Sha1::new();
         hash.update(format!("{} {}\0", kind.name(), bytes.len()));
         hash.update(&bytes);
-        Self {
-            kind,
-            id: hash.finalize().into(),
-            bytes,
-        }
+        Self { kind, id: hash.finalize().into(), bytes }
     }
 }
 
@@ -119,11 +115,7 @@ impl Directory {
 }
 
 /// Builds the commit of a change set over a snapshot, with only the objects that are new.
-pub(crate) fn build(
-    tree: &dyn SourceTree,
-    change_set: &ChangeSet,
-    meta: &CommitMeta,
-) -> Result<Built, Failure> {
+pub(crate) fn build(tree: &dyn SourceTree, change_set: &ChangeSet, meta: &CommitMeta) -> Result<Built, Failure> {
     let mut root = Directory::default();
     for entry in tree.entries() {
         let mode = match entry.kind {
@@ -154,21 +146,13 @@ pub(crate) fn build(
     }
     let mut trees = Vec::new();
     let tree_id = root.write(&mut trees);
-    objects.extend(
-        trees
-            .into_iter()
-            .filter(|tree| !known.contains(&tree.id) || tree.id == tree_id),
-    );
+    objects.extend(trees.into_iter().filter(|tree| !known.contains(&tree.id) || tree.id == tree_id));
     let commit = commit(tree_id, meta);
-    let id = CommitSha::parse(&hex::encode(commit.id))
-        .map_err(|e| Failure::new(Fault::Bug, e.to_string()))?;
+    let id = CommitSha::parse(&hex::encode(commit.id)).map_err(|e| Failure::new(Fault::Bug, e.to_string()))?;
     objects.push(commit);
     let mut seen = BTreeSet::new();
     objects.retain(|object| seen.insert(object.id));
-    Ok(Built {
-        commit: id,
-        objects,
-    })
+    Ok(Built { commit: id, objects })
 }
 
 fn commit(tree: [u8; 20], meta: &CommitMeta) -> Object {
@@ -177,9 +161,7 @@ fn commit(tree: [u8; 20], meta: &CommitMeta) -> Object {
         text.push_str(&format!("parent {parent}\n"));
     }
     let at = meta.at.as_second();
-    text.push_str(&format!(
-        "author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n"
-    ));
+    text.push_str(&format!("author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n"));
     text.push_str(meta.message.trim_end());
     text.push('\n');
     Object::new(Kind::Commit, text.into_bytes())

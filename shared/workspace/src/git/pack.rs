@@ -11,11 +11,7 @@ use crate::git::object::{Kind, Object};
 /// Writes a pack of version 2 without deltas.
 pub(crate) fn pack(objects: &[Object]) -> std::io::Result<Vec<u8>> {
     let mut out = b"PACK\0\0\0\x02".to_vec();
-    out.extend_from_slice(
-        &u32::try_from(objects.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
+    out.extend_from_slice(&u32::try_from(objects.len()).unwrap_or(u32::MAX).to_be_bytes());
     for object in objects {
         header(&mut out, object);
         let mut zlib = ZlibEncoder::new(&mut out, Compression::default());

@@ -25,34 +25,20 @@ pub struct Revision {
 }
 
 /// Makes a bare repository whose branch has the given history; returns its head.
-pub fn create_repository(
-    path: &Path,
-    branch: &BranchName,
-    history: &[Revision],
-) -> Result<CommitSha, Failure> {
+pub fn create_repository(path: &Path, branch: &BranchName, history: &[Revision]) -> Result<CommitSha, Failure> {
     local::init(path, branch)?;
     let mut files: BTreeMap<RepoPath, Vec<u8>> = BTreeMap::new();
     let mut head: Option<CommitSha> = None;
-    let nothing = CommitSha::parse(&"0".repeat(40))
-        .map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
+    let nothing = CommitSha::parse(&"0".repeat(40)).map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
     for revision in history {
         let base = head.clone().unwrap_or_else(|| nothing.clone());
         let tree = MemoryTree::new(base.clone(), files.clone());
         let mut changes = BTreeMap::new();
         for (path, text) in &revision.files {
-            changes.insert(
-                path.clone(),
-                FileChange::Write {
-                    mode: FileMode::Regular,
-                    text: text.clone(),
-                },
-            );
+            changes.insert(path.clone(), FileChange::Write { mode: FileMode::Regular, text: text.clone() });
             files.insert(path.clone(), text.clone().into_bytes());
         }
-        let change_set = ChangeSet {
-            base,
-            files: changes,
-        };
+        let change_set = ChangeSet { base, files: changes };
         let meta = CommitMeta {
             message: revision.message.clone(),
             at: revision.at,

@@ -45,31 +45,14 @@ pub(crate) fn moved(branch: &BranchName) -> Failure {
 
 impl GitSource {
     /// Uses a root for scratch directories.
-    pub fn new(
-        engine: Engine,
-        vault: Arc<dyn Vault>,
-        root: impl Into<PathBuf>,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
-            engine,
-            vault,
-            root: root.into(),
-            client: client()?,
-            limits: Limits::STANDARD,
-        })
+    pub fn new(engine: Engine, vault: Arc<dyn Vault>, root: impl Into<PathBuf>) -> Result<Self, Failure> {
+        Ok(Self { engine, vault, root: root.into(), client: client()?, limits: Limits::STANDARD })
     }
 
-    async fn repository(
-        &self,
-        ctx: &TenantCtx,
-        target: &Target,
-    ) -> Result<(Repository, Option<Secret>), Failure> {
+    async fn repository(&self, ctx: &TenantCtx, target: &Target) -> Result<(Repository, Option<Secret>), Failure> {
         let found = directory::repository(&self.engine, ctx, &target.repo).await?;
         let repository = found.ok_or_else(|| {
-            Failure::new(
-                Fault::Permission,
-                format!("`{}` is not connected to this tenant", target.repo),
-            )
+            Failure::new(Fault::Permission, format!("`{}` is not connected to this tenant", target.repo))
         })?;
         let token = match &repository.token {
             Some(sealed) => Some(self.vault.open(ctx, "git", sealed).await?),
@@ -79,24 +62,16 @@ impl GitSource {
     }
 
     fn remote<'a>(&'a self, repository: &'a Repository, token: Option<&'a Secret>) -> Remote<'a> {
-        Remote {
-            client: &self.client,
-            url: &repository.location,
-            token,
-            now: self.engine.clock.now(),
-        }
+        Remote { client: &self.client, url: &repository.location, token, now: self.engine.clock.now() }
     }
 }
 
 fn path_of(repository: &Repository) -> Option<PathBuf> {
     let location = repository.location.as_str();
-    (!location.starts_with("http://") && !location.starts_with("https://"))
-        .then(|| PathBuf::from(location))
+    (!location.starts_with("http://") && !location.starts_with("https://")).then(|| PathBuf::from(location))
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(_) => Err(Failure::new(Fault::Bug, "git work was aborted")),
@@ -105,12 +80,7 @@ async fn blocking<T: Send + 'static>(
 
 #[async_trait]
 impl Snapshots for GitSource {
-    async fn head(
-        &self,
-        ctx: &TenantCtx,
-        target: &Target,
-        branch: &BranchName,
-    ) -> Result<Option<CommitSha>, Failure> {
+    async fn head(&self, ctx: &TenantCtx, target: &Target, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
         let (repository, token) = self.repository(ctx, target).await?;
         match path_of(&repository) {
             Some(path) => {
@@ -133,14 +103,10 @@ impl Snapshots for GitSource {
             let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
             let stop = Arc::new(AtomicBool::new(false));
             let (stopped, url) = (Arc::clone(&stop), repository.location.clone());
-            let work =
-                blocking(move || fetch_into(&scratch, &url, token, &branch, limits, &stopped));
+            let work = blocking(move || fetch_into(&scratch, &url, token, &branch, limits, &stopped));
             let Ok(done) = tokio::time::timeout(FETCH, work).await else {
                 stop.store(true, Ordering::Relaxed);
-                return Err(Failure::new(
-                    Fault::Transient,
-                    "the repository could not be fetched in five minutes",
-                ));
+                return Err(Failure::new(Fault::Transient, "the repository could not be fetched in five minutes"));
             };
             done?
         };
@@ -173,10 +139,7 @@ impl Commits for GitSource {
         expected: Option<&CommitSha>,
     ) -> Result<CommitSha, Failure> {
         if !target.branch.is_ours() {
-            return Err(Failure::new(
-                Fault::Bug,
-                "only a branch of ours is ever written",
-            ));
+            return Err(Failure::new(Fault::Bug, "only a branch of ours is ever written"));
         }
         let built = object::build(tree, change_set, meta)?;
         let (repository, token) = self.repository(ctx, target).await?;
@@ -190,31 +153,15 @@ impl Commits for GitSource {
         let commit = built.commit.clone();
         if let Some(path) = path_of(&repository) {
             let (branch, expected) = (target.branch.clone(), expected.cloned());
-            blocking(move || {
-                local::write(
-                    &path,
-                    &branch,
-                    &built.objects,
-                    &built.commit,
-                    expected.as_ref(),
-                )
-            })
-            .await?;
+            blocking(move || local::write(&path, &branch, &built.objects, &built.commit, expected.as_ref())).await?;
         } else {
             let remote = self.remote(&repository, token.as_ref());
-            remote
-                .send(&target.branch, expected, Some(&commit), &built.objects)
-                .await?;
+            remote.send(&target.branch, expected, Some(&commit), &built.objects).await?;
         }
         Ok(commit)
     }
 
-    async fn delete_branch(
-        &self,
-        ctx: &TenantCtx,
-        target: &Target,
-        expected: &CommitSha,
-    ) -> Result<(), Failure> {
+    async fn delete_branch(&self, ctx: &TenantCtx, target: &Target, expected: &CommitSha) -> Result<(), Failure> {
         let (repository, token) = self.repository(ctx, target).await?;
         if self.head(ctx, target, &target.branch).await?.as_ref() != Some(expected) {
             return Ok(());
@@ -224,11 +171,7 @@ impl Commits for GitSource {
                 let (branch, expected) = (target.branch.clone(), expected.clone());
                 blocking(move || local::delete(&path, &branch, &expected)).await
             }
-            None => {
-                self.remote(&repository, token.as_ref())
-                    .send(&target.branch, Some(expected), None, &[])
-                    .await
-            }
+            None => self.remote(&repository, token.as_ref()).send(&target.branch, Some(expected), None, &[]).await,
         }
     }
 }
