@@ -18,10 +18,14 @@ pub(crate) const RECORDED_ACCOUNT: &str = "712020:00000000-0000-4000-8000-000000
 /// The recorded delivery for another ticket, made now.
 pub(crate) fn jira_label(key: &TrackerKey, text: &TicketText, now: Timestamp) -> anyhow::Result<Vec<u8>> {
     let mut delivery: Value = serde_json::from_str(RECORDED).context("the recorded delivery is damaged")?;
-    delivery["timestamp"] = json!(now.as_millisecond());
-    delivery["issue"]["key"] = json!(key);
-    delivery["issue"]["fields"]["summary"] = json!(text.title);
-    delivery["issue"]["fields"]["description"] = json!(text.body);
+    for (place, value) in [
+        ("/timestamp", json!(now.as_millisecond())),
+        ("/issue/key", json!(key)),
+        ("/issue/fields/summary", json!(text.title)),
+        ("/issue/fields/description", json!(text.body)),
+    ] {
+        *delivery.pointer_mut(place).context("the recorded delivery is damaged")? = value;
+    }
     Ok(serde_json::to_vec(&delivery)?)
 }
 

@@ -63,10 +63,7 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
             continue;
         };
         for repository in &tenant.repository {
-            let branch = match domain::name::BranchName::parse("prfactory/doctor") {
-                Ok(branch) => branch,
-                Err(_) => continue,
-            };
+            let Ok(branch) = domain::name::BranchName::parse("prfactory/doctor") else { continue };
             let target = Target {
                 repo: repository.name.clone(),
                 base: repository.base.clone(),
@@ -83,7 +80,7 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
         }
     }
     for queue in QUEUES {
-        let dead = system.engine.queue.receive_dead(queue, 100).await.map(|letters| letters.len()).unwrap_or(0);
+        let dead = system.engine.queue.receive_dead(queue, 100).await.map_or(0, |letters| letters.len());
         if dead > 0 {
             checks.push(check(format!("queue {queue}"), Some(format!("{dead} dead letter(s)"))));
         }

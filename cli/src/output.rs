@@ -15,11 +15,6 @@ impl Output {
         Self { json }
     }
 
-    /// Whether objects are wanted.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Whether a person is watching a terminal.
     pub(crate) fn is_terminal(self) -> bool {
         !self.json && std::io::stdout().is_terminal()

@@ -155,7 +155,9 @@ async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Resul
             } else {
                 out.line(&view::table(&tickets));
             }
-            tickets.iter().for_each(|ticket| out.object(&view::object(ticket)));
+            for ticket in &tickets {
+                out.object(&view::object(ticket));
+            }
             Ok(Exit::Done)
         }
         Ticket::Show { key: k } => {
@@ -165,10 +167,14 @@ async fn tickets(client: &Client, ticket: &Ticket, out: Output) -> anyhow::Resul
             };
             let comments = view::comments(client, &key).await?;
             let mut object = view::object(&ticket);
-            object["comments"] = json!(comments);
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("comments".to_owned(), json!(comments));
+            }
             out.object(&object);
             out.line(&view::lines(&ticket));
-            comments.iter().for_each(|comment| out.line(&format!("\n────────\n{comment}")));
+            for comment in &comments {
+                out.line(&format!("\n────────\n{comment}"));
+            }
             out.line(&format!("\n{}", view::timeline(client, &ticket).await?));
             Ok(Exit::Done)
         }

@@ -70,9 +70,13 @@ impl ModelAccess {
 impl System {
     /// Opens a data folder, making what is missing.
     pub fn open(data: &Path) -> anyhow::Result<Self> {
+        Self::open_at(data, Arc::new(SystemClock))
+    }
+
+    /// Opens a data folder under another clock.
+    pub fn open_at(data: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let db = Db::open(data).with_context(|| format!("the data folder {} cannot be used", data.display()))?;
         let secrets = Arc::new(FileSecrets::open(data)?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let table: Arc<dyn Table> = Arc::new(SqliteTable::new(db.clone()));
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(db, Arc::clone(&clock), Arc::clone(&ids)));
@@ -176,7 +180,7 @@ impl System {
 }
 
 /// How often sweep looks; the webhook path does not wait for it.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 
 fn handler<F, H, R>(function: F, handle: H) -> Handler
 where

@@ -1,5 +1,7 @@
 //! Tickets as people and programs see them.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use domain::change_set::ChangeSet;
@@ -19,10 +21,7 @@ use crate::client::Client;
 /// A ticket as one object.
 pub(crate) fn object(ticket: &Ticket) -> Value {
     let (is, next) = ticket.state.explained();
-    let error = match &ticket.state {
-        State::Failed { error, .. } => Some(error),
-        _ => None,
-    };
+    let error = if let State::Failed { error, .. } = &ticket.state { Some(error) } else { None };
     json!({
         "ticket": ticket.key, "id": ticket.id, "state": ticket.state.name(), "is": is, "next": next,
         "title": ticket.text.title, "requester": ticket.requester_name,
@@ -46,15 +45,15 @@ pub(crate) fn lines(ticket: &Ticket) -> String {
     let (is, next) = ticket.state.explained();
     let mut text = format!("{} · {}\n{is}\n", ticket.key, ticket.text.title);
     if let State::Failed { error, .. } = &ticket.state {
-        text.push_str(&format!("{}: {}\n", error.fault.category(), error.message));
+        let _ = writeln!(text, "{}: {}", error.fault.category(), error.message);
     }
     if let Some(awaiting) = ticket.awaiting() {
-        text.push_str(&format!("waiting for a decision on {}\n", awaiting.hash.short()));
+        let _ = writeln!(text, "waiting for a decision on {}", awaiting.hash.short());
     }
     if let Some(pull) = &ticket.pull_request {
-        text.push_str(&format!("pull request #{} {}\n", pull.number, pull.url));
+        let _ = writeln!(text, "pull request #{} {}", pull.number, pull.url);
     }
-    text.push_str(&format!("{} of {} spent\nnext: {next}", ticket.budget.spent, ticket.budget.limit));
+    let _ = write!(text, "{} of {} spent\nnext: {next}", ticket.budget.spent, ticket.budget.limit);
     text
 }
 
@@ -134,7 +133,7 @@ pub(crate) async fn timeline(client: &Client, ticket: &Ticket) -> anyhow::Result
     for (stage, count, input, output, cost) in stages {
         costs.add_row([stage.to_owned(), count.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
     }
-    text.push_str(&format!("\n\n{costs}"));
+    let _ = write!(text, "\n\n{costs}");
     Ok(text)
 }
 

@@ -1,1 +1,6 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "this crate is test code")]
+#![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
+
+pub mod contract;
+pub mod world;

@@ -67,11 +67,14 @@ pub(super) async fn finale(stage: &Stage, ticket: &Ticket, out: Output) -> anyho
     let (opened, diff) = view::pull_request(&stage.client, ticket).await?.context("the pull request is not there")?;
     let target = ticket.target().context("the ticket has no target")?;
     let (head, number) = (&opened.reference.head, opened.reference.number);
-    let state = if opened.text.draft { "draft" } else { "open" };
-    let state = if opened.state == PullRequestState::Open { state } else { "closed" };
+    let shown = match (opened.state, opened.text.draft) {
+        (PullRequestState::Open, true) => "draft",
+        (PullRequestState::Open, false) => "open",
+        (PullRequestState::Closed | PullRequestState::Merged, _) => "closed",
+    };
     out.line(&format!("\n── branch {} at {} ──\n\n{diff}", target.branch, head.short()));
     out.line(&format!(
-        "── pull request #{number} ({state}) into {} ──\n\n{}\n\n{}\n",
+        "── pull request #{number} ({shown}) into {} ──\n\n{}\n\n{}\n",
         target.base, opened.text.title, opened.text.body
     ));
     out.line(&format!("── timeline ──\n\n{}\n", view::timeline(&stage.client, ticket).await?));

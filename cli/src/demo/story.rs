@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use domain::state::State;
+use domain::state::{Awaited, State};
 use domain::ticket::Ticket;
 use engine::port::Secret;
 use intake::Answer;
@@ -22,7 +22,6 @@ const LOOK: Duration = Duration::from_millis(40);
 pub(super) async fn tell(stage: &Stage, yes: bool, out: Output) -> anyhow::Result<Exit> {
     deliver(stage, out).await?;
     let mut shown = 0;
-    let mut said = 0;
     let spinner = show::Spinner::new(out);
     loop {
         tokio::time::sleep(LOOK).await;
@@ -36,26 +35,23 @@ pub(super) async fn tell(stage: &Stage, yes: bool, out: Output) -> anyhow::Resul
         }
         shown = events.len();
         spinner.at(ticket.state.explained().0);
-        match &ticket.state {
-            State::InReview => {
-                spinner.end();
-                return show::finale(stage, &ticket, out).await;
-            }
-            State::Failed { error, .. } => {
-                spinner.end();
-                out.line(&format!("\n{}", view::lines(&ticket)));
-                bail!("{}", error.message);
-            }
-            State::Paused { .. } | State::Closed | State::Cancelled | State::Completed => {
-                spinner.end();
-                out.either(&format!("\n{}", view::lines(&ticket)), &view::object(&ticket));
-                return Ok(Exit::Refused);
-            }
-            State::AwaitingAnswers | State::PlanApproved => {
-                decide(stage, &ticket, yes, &mut said, &spinner, out).await?
-            }
-            state if state.awaits_decision() => decide(stage, &ticket, yes, &mut said, &spinner, out).await?,
-            _ => {}
+        let stands = &ticket.state;
+        if *stands == State::InReview {
+            spinner.end();
+            return show::finale(stage, &ticket, out).await;
+        }
+        if let State::Failed { error, .. } = stands {
+            spinner.end();
+            out.line(&format!("\n{}", view::lines(&ticket)));
+            bail!("{}", error.message);
+        }
+        if stands.is_end() || matches!(stands, State::Paused { .. }) {
+            spinner.end();
+            out.either(&format!("\n{}", view::lines(&ticket)), &view::object(&ticket));
+            return Ok(Exit::Refused);
+        }
+        if stands.awaits_decision() || matches!(stands, State::AwaitingAnswers | State::PlanApproved) {
+            decide(stage, &ticket, yes, &spinner, out).await?;
         }
     }
 }
@@ -92,21 +88,14 @@ async fn deliver(stage: &Stage, out: Output) -> anyhow::Result<()> {
 }
 
 /// Shows what waits, once it is said, and asks the person.
-async fn decide(
-    stage: &Stage,
-    ticket: &Ticket,
-    yes: bool,
-    said: &mut usize,
-    spinner: &show::Spinner,
-    out: Output,
-) -> anyhow::Result<()> {
+async fn decide(stage: &Stage, ticket: &Ticket, yes: bool, spinner: &show::Spinner, out: Output) -> anyhow::Result<()> {
     let comments = view::comments(&stage.client, &stage.key).await?;
-    let waiting = match &ticket.state {
-        State::AwaitingAnswers => "**Questions",
-        State::AwaitingRefinementApproval => "**Refined ticket",
-        State::AwaitingPlanApproval => "**Plan v",
-        State::AwaitingDiffApproval { .. } => "**This diff",
-        _ => "**PRFactory",
+    let waiting = match ticket.state.awaited() {
+        Some(Awaited::Refinement) => "**Refined ticket",
+        Some(Awaited::Plan) => "**Plan v",
+        Some(Awaited::Diff) => "**This diff",
+        None if ticket.state == State::AwaitingAnswers => "**Questions",
+        None => "**PRFactory",
     };
     let hash = ticket.awaiting().map(|artifact| artifact.hash.short().to_owned());
     let named =
@@ -115,11 +104,10 @@ async fn decide(
         return Ok(());
     };
     spinner.line(&format!("\n{comment}\n"));
-    *said += 1;
-    let usual = match &ticket.state {
-        State::AwaitingAnswers => "skip".to_owned(),
-        State::PlanApproved => "implement".to_owned(),
-        _ => format!("approve {}", hash.unwrap_or_default()),
+    let usual = match hash {
+        Some(hash) => format!("approve {hash}"),
+        None if ticket.state == State::AwaitingAnswers => "skip".to_owned(),
+        None => "implement".to_owned(),
     };
     loop {
         let command = if yes { usual.clone() } else { spinner.paused(|| ask(&usual))? };

@@ -49,7 +49,7 @@ impl Work for Analyze {
         let task =
             Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         let (analysis, questions) = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(turn),
+            Step::Ask(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let (ticket, now) = (&input.ticket, self.engine.clock.now());
@@ -66,6 +66,6 @@ impl Work for Analyze {
             }
             None => None,
         };
-        Ok(Turn::Done { outcome: Outcome::Analyzed { analysis, questions }, rows })
+        Ok(Turn::done(Outcome::Analyzed { analysis, questions }, rows))
     }
 }

@@ -54,14 +54,14 @@ impl Work for Implement {
         let check = |_: ChangeOutput, jail: &workspace::Jail| changed(jail);
         let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
         let change_set = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(turn),
+            Step::Ask(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let version = ticket.change_set.as_ref().map_or(1, |before| before.version + 1);
         let hash = artifact::store(&self.engine, &input.ctx, &change_set).await?;
         let change_set = ArtifactRef { version, hash, changed: String::new() };
         let row = artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, self.engine.clock.now());
-        Ok(Turn::Done { outcome: Outcome::Implemented { change_set }, rows: vec![row] })
+        Ok(Turn::done(Outcome::Implemented { change_set }, vec![row]))
     }
 }
 

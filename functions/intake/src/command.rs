@@ -1,5 +1,7 @@
 //! What somebody wrote, if it is a command: parsed, checked, and given to the machine.
 
+use std::fmt::Write as _;
+
 use commands::{Command, Found, Markup, find, help};
 use domain::artifact::{Answer as QuestionAnswer, ArtifactRef, Questions};
 use domain::error::Failure;
@@ -233,7 +235,7 @@ async fn settings(case: &Case<'_>, ticket: Option<&Ticket>) -> Result<String, Fa
             ("budget_usd" | "monthly_budget_usd", Some(micros)) => domain::money::Usd::from_micros(micros).to_string(),
             _ => value.to_string(),
         };
-        text.push_str(&format!("| `{name}` | {shown} | {from} |\n"));
+        let _ = writeln!(text, "| `{name}` | {shown} | {from} |");
     }
     Ok(text)
 }

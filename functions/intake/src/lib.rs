@@ -112,7 +112,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
             };
             let inbound = match tracker::jira::parse(&body, &intake.handle) {
                 Ok(inbound) => inbound,
-                Err(error) => return unreadable(&error),
+                Err(error) => return Ok(unreadable(&error)),
             };
             let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Jira).await?;
             let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), body: &body };
@@ -132,7 +132,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
 async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Result<Answer, Failure> {
     let inbound = match forge::github::parse(&delivery.event, body, &intake.handle) {
         Ok(inbound) => inbound,
-        Err(error) => return unreadable(&error),
+        Err(error) => return Ok(unreadable(&error)),
     };
     let Some(installation) = inbound.installation else {
         return Ok(Answer::ignored("the delivery names no installation"));
@@ -148,9 +148,9 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
     route(&case, inbound).await
 }
 
-fn unreadable(error: &InboundError) -> Result<Answer, Failure> {
+fn unreadable(error: &InboundError) -> Answer {
     tracing::warn!(error = %error, "a delivery has another shape than documented");
-    Ok(Answer::ignored(error.to_string()))
+    Answer::ignored(error.to_string())
 }
 
 /// The member behind a provider's user; bots, apps, portal customers and strangers are nobody.

@@ -73,12 +73,11 @@ async fn refuse(
     command: Option<(&str, &str)>,
     text: String,
 ) -> Result<Answer, Failure> {
-    match command {
-        Some(command) => tell(case, key, command, text, true).await,
-        None => {
-            let hash = domain::hash::ContentHash::of(case.body);
-            tell(case, key, ("delivery", hash.short()), text, true).await
-        }
+    if let Some(command) = command {
+        tell(case, key, command, text, true).await
+    } else {
+        let hash = domain::hash::ContentHash::of(case.body);
+        tell(case, key, ("delivery", hash.short()), text, true).await
     }
 }
 

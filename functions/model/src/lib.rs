@@ -24,7 +24,7 @@ pub struct Model {
 }
 
 /// Longest a call may take.
-const DEADLINE: Duration = Duration::from_secs(240);
+const DEADLINE: Duration = Duration::from_mins(4);
 /// The lease outlasts the call, so that nobody makes it a second time meanwhile.
 const LEASE: Duration = Duration::from_secs(270);
 
@@ -78,19 +78,18 @@ async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Re
 async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, lease: &Lease) -> Result<Outcome, Failure> {
     let engine = &function.engine;
     let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
-    let record = match call::find(engine, ctx, ticket, key.0, key.1).await? {
-        Some(record) => record,
-        None => {
-            let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
-            let started = engine.clock.now();
-            let answer = function.model.call(&request, DEADLINE).await?;
-            let latency = engine.clock.now().duration_since(started).as_millis();
-            let latency = u64::try_from(latency).unwrap_or(0);
-            if let Some(id) = &answer.request_id {
-                tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, "a model answered");
-            }
-            call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
+    let record = if let Some(record) = call::find(engine, ctx, ticket, key.0, key.1).await? {
+        record
+    } else {
+        let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
+        let started = engine.clock.now();
+        let answer = function.model.call(&request, DEADLINE).await?;
+        let latency = engine.clock.now().duration_since(started).as_millis();
+        let latency = u64::try_from(latency).unwrap_or(0);
+        if let Some(id) = &answer.request_id {
+            tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, "a model answered");
         }
+        call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
     };
     spend::settle(engine, ctx, ticket, key, record.cost).await?;
     Ok(Outcome::Answered {

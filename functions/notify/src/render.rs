@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::artifact::{Confidence, FileAction, Plan, Questions, Refinement};
+use domain::artifact::{Confidence, FileAction, Plan, PlanBody, Questions, Refinement};
 use domain::change_set::ChangeSet;
 use domain::decide::Notice;
 use domain::error::Failure;
@@ -74,12 +74,10 @@ const PHASES: [(&str, &[Stage]); 5] = [
 /// How many phases are behind a ticket.
 fn done(state: &State) -> usize {
     match state {
-        State::Snapshotting { then: Stage::Implement } => 3,
-        State::Snapshotting { then: Stage::Plan } => 2,
-        State::Snapshotting { .. } | State::Analyzing => 0,
+        State::Snapshotting { then: Stage::Plan } | State::Planning | State::AwaitingPlanApproval => 2,
         State::AwaitingAnswers | State::Refining | State::AwaitingRefinementApproval => 1,
-        State::Planning | State::AwaitingPlanApproval => 2,
-        State::PlanApproved
+        State::Snapshotting { then: Stage::Implement }
+        | State::PlanApproved
         | State::Implementing
         | State::Reviewing
         | State::AwaitingDiffApproval { .. }
@@ -87,7 +85,9 @@ fn done(state: &State) -> usize {
         State::Publishing => 4,
         State::InReview | State::Completed => 5,
         State::Paused { from, .. } | State::Failed { from, .. } => done(from),
-        State::Cancelling { .. } | State::Closed | State::Cancelled => 0,
+        State::Snapshotting { .. } | State::Analyzing | State::Cancelling { .. } | State::Closed | State::Cancelled => {
+            0
+        }
     }
 }
 
@@ -184,21 +184,7 @@ fn plan_text(plan: &Plan, changed: &str, newest: bool, handle: &str) -> String {
             neutral(&file.why).replace('|', "\\|").replace('\n', " ")
         );
     }
-    for (title, lines) in [
-        ("Steps", &body.steps),
-        ("Tests", &body.tests),
-        ("API changes", &body.api_changes),
-        ("Schema changes", &body.schema_changes),
-        ("Risks", &body.risks),
-        ("Out of scope", &body.out_of_scope),
-    ] {
-        if !lines.is_empty() {
-            let _ = writeln!(text, "\n{title}:");
-            for line in lines {
-                let _ = writeln!(text, "- {}", neutral(line));
-            }
-        }
-    }
+    text.push_str(&lists(body));
     let _ = writeln!(
         text,
         "\nRepository {} at `{}`. Files not named above will not be touched.",
@@ -260,4 +246,25 @@ fn failed(ticket: &Ticket, handle: &str) -> String {
         neutral(&error.message),
         error.fault.who_acts()
     )
+}
+
+/// The lists of a plan that have anything in them.
+fn lists(body: &PlanBody) -> String {
+    let mut text = String::new();
+    for (title, lines) in [
+        ("Steps", &body.steps),
+        ("Tests", &body.tests),
+        ("API changes", &body.api_changes),
+        ("Schema changes", &body.schema_changes),
+        ("Risks", &body.risks),
+        ("Out of scope", &body.out_of_scope),
+    ] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "\n{title}:");
+            for line in lines {
+                let _ = writeln!(text, "- {}", neutral(line));
+            }
+        }
+    }
+    text
 }

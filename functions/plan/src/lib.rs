@@ -50,7 +50,7 @@ impl Work for Plan {
         };
         let task = Task { role: ModelRole::Plan, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         match step(&task, tree, &input)? {
-            Step::Ask(turn) => Ok(turn),
+            Step::Ask(turn) => Ok(*turn),
             Step::Done(done) => self.bind(&input, done.0).await,
         }
     }
@@ -81,7 +81,7 @@ impl Plan {
         let hash = artifact::store(&self.engine, &input.ctx, &plan).await?;
         let plan = ArtifactRef { version, hash, changed };
         let row = artifact::row(&input.ctx, &ticket.id, "PLAN", &plan, self.engine.clock.now());
-        Ok(Turn::Done { outcome: Outcome::Planned { plan }, rows: vec![row] })
+        Ok(Turn::done(Outcome::Planned { plan }, vec![row]))
     }
 }
 

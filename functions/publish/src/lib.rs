@@ -62,7 +62,7 @@ impl Work for Publish {
         };
         let number = opened.reference.number;
         let row = directory::pull_request_write(&input.ctx, &target.repo, number, &ticket.id);
-        Ok(Turn::Done { outcome: Outcome::Published { pull_request: opened.reference }, rows: vec![row] })
+        Ok(Turn::done(Outcome::Published { pull_request: opened.reference }, vec![row]))
     }
 
     async fn read_back(&self, ctx: &TenantCtx, ticket: &Ticket) -> Result<String, Failure> {

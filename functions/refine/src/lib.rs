@@ -47,13 +47,13 @@ impl Work for Refine {
         let task =
             Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
         let refinement = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(turn),
+            Step::Ask(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let version = input.ticket.refinement.as_ref().map_or(1, |before| before.version + 1);
         let hash = artifact::store(&self.engine, &input.ctx, &refinement).await?;
         let refinement = ArtifactRef { version, hash, changed: String::new() };
         let row = artifact::row(&input.ctx, &input.ticket.id, "REFINEMENT", &refinement, self.engine.clock.now());
-        Ok(Turn::Done { outcome: Outcome::Refined { refinement }, rows: vec![row] })
+        Ok(Turn::done(Outcome::Refined { refinement }, vec![row]))
     }
 }

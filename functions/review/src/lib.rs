@@ -55,7 +55,7 @@ impl Work for Review {
         let task =
             Task { role: ModelRole::Review, tools: Tools::None, prompt, changes: BTreeMap::new(), check: &check };
         let (summary, findings) = match step(&task, Arc::clone(&tree), &input)? {
-            Step::Ask(turn) => return Ok(turn),
+            Step::Ask(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let critical = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
@@ -66,7 +66,7 @@ impl Work for Review {
         let version = ticket.review.as_ref().map_or(1, |before| before.version + 1);
         let review = ArtifactRef { version, hash, changed: String::new() };
         let row = artifact::row(&input.ctx, &ticket.id, "REVIEW", &review, self.engine.clock.now());
-        Ok(Turn::Done { outcome: Outcome::Reviewed { review, critical, gates }, rows: vec![row] })
+        Ok(Turn::done(Outcome::Reviewed { review, critical, gates }, vec![row]))
     }
 }
 

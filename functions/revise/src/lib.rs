@@ -57,7 +57,7 @@ impl Work for Revise {
         };
         let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
         let (answer, change_set) = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(turn),
+            Step::Ask(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let now = self.engine.clock.now();
@@ -69,7 +69,7 @@ impl Work for Revise {
             artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, now),
             artifact::row(&input.ctx, &ticket.id, "ANSWER", &answer, now),
         ];
-        Ok(Turn::Done { outcome: Outcome::Revised { change_set }, rows })
+        Ok(Turn::done(Outcome::Revised { change_set }, rows))
     }
 }
 

@@ -52,7 +52,7 @@ impl Work for Snapshot {
         {
             let overrides = ticket.overrides.clone();
             let outcome = Outcome::Snapshotted { commit: commit.clone(), snapshot: snapshot.clone(), overrides };
-            return Ok(Turn::Done { outcome, rows: Vec::new() });
+            return Ok(Turn::done(outcome, Vec::new()));
         }
         let stored = self.snapshots.fetch(&input.ctx, target).await?;
         let tree = self.workspace.open(&input.ctx, &stored.blob).await?;
@@ -60,11 +60,11 @@ impl Work for Snapshot {
             && let Some(snapshot) = old
             && let Some(changed) = self.touched(&input, ticket, snapshot, tree.as_ref()).await?
         {
-            return Ok(Turn::Done { outcome: Outcome::BaseMoved { changed }, rows: Vec::new() });
+            return Ok(Turn::done(Outcome::BaseMoved { changed }, Vec::new()));
         }
         let overrides = overrides(tree.as_ref())?;
         let outcome = Outcome::Snapshotted { commit: stored.commit, snapshot: stored.blob, overrides };
-        Ok(Turn::Done { outcome, rows: Vec::new() })
+        Ok(Turn::done(outcome, Vec::new()))
     }
 }
 

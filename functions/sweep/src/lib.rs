@@ -42,7 +42,7 @@ pub async fn handle(engine: &Engine) -> Result<Swept, Failure> {
         match sweep_row(engine, &proof, &key, &mut swept).await {
             Ok(()) => {}
             Err(failure) => {
-                tracing::warn!(sort = key.sort(), error = %failure, "a due row could not be swept")
+                tracing::warn!(sort = key.sort(), error = %failure, "a due row could not be swept");
             }
         }
     }

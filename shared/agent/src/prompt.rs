@@ -1,5 +1,7 @@
 //! Prompts are files; this fills their places.
 
+use std::fmt::Write as _;
+
 use domain::artifact::{Analysis, Answer, Plan, Questions, Refinement, Review};
 use domain::ticket::TicketText;
 use engine::inbound::Batch;
@@ -148,7 +150,7 @@ impl Facts {
         for question in &questions.questions {
             let answer = self.answers.iter().find(|answer| answer.number == question.number);
             let answer = answer.map_or(question.default.as_str(), |answer| answer.text.as_str());
-            text.push_str(&format!("{}. {}\n   Answer: {answer}\n", question.number, question.text));
+            let _ = write!(text, "{}. {}\n   Answer: {answer}\n", question.number, question.text);
         }
         format!("## Questions and their answers\n{}", untrusted("answers", text.trim_end()))
     }

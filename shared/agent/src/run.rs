@@ -55,7 +55,7 @@ pub struct Task<'a, T, D> {
 /// Where a turn of the loop got.
 pub enum Step<D> {
     /// The model is asked.
-    Ask(Turn),
+    Ask(Box<Turn>),
     /// The model submitted what the check accepted.
     Done(Box<(D, Jail)>),
 }
@@ -84,7 +84,7 @@ pub fn step<T: Output, D>(
         return Ok(Step::Done(Box::new((done, jail))));
     }
     state.changes.clone_from(jail.changes());
-    ask(task, &state, input).map(Step::Ask)
+    ask(task, &state, input).map(|turn| Step::Ask(Box::new(turn)))
 }
 
 /// Works on an answer; gives the result if that ends the run.

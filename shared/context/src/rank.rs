@@ -60,14 +60,14 @@ pub fn rank(tree: &dyn SourceTree, text: &TicketText) -> Vec<Ranked> {
             wanted.then(|| document(tree, &entry.path)).flatten()
         })
         .collect();
-    let count = documents.len().max(1) as f64;
+    let count = float(documents.len().max(1));
     let mean = |length: fn(&Document) -> f64| documents.iter().map(length).sum::<f64>() / count;
     let (mean_body, mean_location) = (mean(|d| d.body_length).max(1.0), mean(|d| d.location_length).max(1.0));
     let mut ranked: Vec<Ranked> =
         documents.iter().map(|d| Ranked { path: d.path.clone(), score: 0.0, body: 0.0, location: 0.0 }).collect();
     for (term, weight) in &query {
         let having =
-            documents.iter().filter(|d| d.body.contains_key(term) || d.location.contains_key(term)).count() as f64;
+            float(documents.iter().filter(|d| d.body.contains_key(term) || d.location.contains_key(term)).count());
         let idf = (1.0 + (count - having + 0.5) / (having + 0.5)).ln();
         for (document, entry) in documents.iter().zip(&mut ranked) {
             let tf = |found: Option<&f64>, b: f64, length: f64, mean: f64| {
@@ -89,13 +89,18 @@ pub fn rank(tree: &dyn SourceTree, text: &TicketText) -> Vec<Ranked> {
     ranked
 }
 
+#[expect(clippy::cast_precision_loss, reason = "counts of files and words stay far below 2^53")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
 fn document(tree: &dyn SourceTree, path: &RepoPath) -> Option<Document> {
     let text = String::from_utf8(tree.read(path).ok()??).ok()?;
     if is_generated(path, &text) {
         return None;
     }
     let count = |words: Vec<String>| {
-        let length = words.len() as f64;
+        let length = float(words.len());
         let mut counts: BTreeMap<String, f64> = BTreeMap::new();
         for word in words {
             *counts.entry(word).or_default() += 1.0;
@@ -109,7 +114,10 @@ fn document(tree: &dyn SourceTree, path: &RepoPath) -> Option<Document> {
 
 fn is_generated(path: &RepoPath, text: &str) -> bool {
     let name = path.file_name();
-    let lock = name.ends_with(".lock") || name.ends_with("-lock.json") || name.contains(".min.") || name == "go.sum";
+    let lock = name.rsplit('.').next() == Some("lock")
+        || name.ends_with("-lock.json")
+        || name.contains(".min.")
+        || name == "go.sum";
     let vendored = path.as_str().split('/').any(|part| matches!(part, "vendor" | "node_modules" | "third_party"));
     let long_line = text.lines().take(20).any(|line| line.len() > 5_000);
     lock || vendored || long_line

@@ -24,6 +24,7 @@ pub enum ModelRole {
 }
 
 /// The settings in force for one ticket.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own that people switch by name")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Go on to planning without a person's approval of the refined ticket.

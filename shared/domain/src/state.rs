@@ -56,6 +56,17 @@ impl Stage {
     }
 }
 
+/// What people are asked to decide on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The refined ticket.
+    Refinement,
+    /// The plan.
+    Plan,
+    /// A diff that hit a gate.
+    Diff,
+}
+
 /// Why a ticket is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -183,20 +194,41 @@ impl State {
 
     /// Says whether people decide here.
     pub fn awaits_decision(&self) -> bool {
-        matches!(
-            self,
-            Self::AwaitingRefinementApproval | Self::AwaitingPlanApproval | Self::AwaitingDiffApproval { .. }
-        )
+        self.awaited().is_some()
+    }
+
+    /// What people decide on here.
+    pub fn awaited(&self) -> Option<Awaited> {
+        match self {
+            Self::AwaitingRefinementApproval => Some(Awaited::Refinement),
+            Self::AwaitingPlanApproval => Some(Awaited::Plan),
+            Self::AwaitingDiffApproval { .. } => Some(Awaited::Diff),
+            Self::Snapshotting { .. }
+            | Self::Analyzing
+            | Self::AwaitingAnswers
+            | Self::Refining
+            | Self::Planning
+            | Self::PlanApproved
+            | Self::Implementing
+            | Self::Reviewing
+            | Self::Publishing
+            | Self::InReview
+            | Self::Revising
+            | Self::Paused { .. }
+            | Self::Cancelling { .. }
+            | Self::Failed { .. }
+            | Self::Completed
+            | Self::Closed
+            | Self::Cancelled => None,
+        }
     }
 
     /// The least role that may approve here: an admin where a gate asks for one.
     pub fn approval_role(&self) -> Role {
-        match self {
-            Self::AwaitingDiffApproval { reasons } => {
-                reasons.iter().map(GateReason::least_role).max().unwrap_or(Role::Approver)
-            }
-            _ => Role::Approver,
-        }
+        let Self::AwaitingDiffApproval { reasons } = self else {
+            return Role::Approver;
+        };
+        reasons.iter().map(GateReason::least_role).max().unwrap_or(Role::Approver)
     }
 
     /// The name that lists, logs and `--json` use.

@@ -10,7 +10,7 @@ use crate::money::Usd;
 use crate::name::{BranchName, CommitSha, ModelName, RepoName, TrackerKey};
 use crate::policy::PolicyChange;
 use crate::principal::Via;
-use crate::state::State;
+use crate::state::{Awaited, State};
 
 /// Most targets a ticket may have for now.
 pub const MAX_TARGETS: usize = 1;
@@ -254,11 +254,10 @@ impl Ticket {
 
     /// What people are asked to decide on now.
     pub fn awaiting(&self) -> Option<&ArtifactRef> {
-        match &self.state {
-            State::AwaitingRefinementApproval => self.refinement.as_ref(),
-            State::AwaitingPlanApproval => self.plan(),
-            State::AwaitingDiffApproval { .. } => self.change_set.as_ref(),
-            _ => None,
+        match self.state.awaited()? {
+            Awaited::Refinement => self.refinement.as_ref(),
+            Awaited::Plan => self.plan(),
+            Awaited::Diff => self.change_set.as_ref(),
         }
     }
 }

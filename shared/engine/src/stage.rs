@@ -22,7 +22,7 @@ use crate::ticket::{Lease, Taken, release, renew, take};
 use crate::{Disposition, Engine, RETRY_SOON, artifact, directory, spend};
 
 /// How long a turn is leased; a heartbeat renews it while work goes on.
-pub const LEASE: Duration = Duration::from_secs(120);
+pub const LEASE: Duration = Duration::from_mins(2);
 /// How often the lease is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -45,7 +45,7 @@ pub enum Turn {
     /// The run is over.
     Done {
         /// How.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
         /// Rows that go into the same transaction.
         rows: Vec<Write>,
     },
@@ -58,6 +58,13 @@ pub enum Turn {
         /// Where the run stands.
         checkpoint: Vec<u8>,
     },
+}
+
+impl Turn {
+    /// Ends the run.
+    pub fn done(outcome: Outcome, rows: Vec<Write>) -> Self {
+        Self::Done { outcome: Box::new(outcome), rows }
+    }
 }
 
 /// What a turn may do to the ticket while it holds it.
@@ -188,7 +195,7 @@ async fn settle(
     turn: Result<Turn, Failure>,
 ) -> Result<(Outcome, Vec<Write>), Failure> {
     match turn? {
-        Turn::Done { outcome, rows } => Ok((outcome, rows)),
+        Turn::Done { outcome, rows } => Ok((*outcome, rows)),
         Turn::Ask { request, reserve, checkpoint } => {
             let ticket = &lease.ticket;
             let checkpoint: ContentHash = engine.blobs.put(ctx, &checkpoint).await?;
@@ -213,7 +220,7 @@ async fn heartbeat(engine: &Engine, ctx: &TenantCtx, lease: &Lease) {
             Ok(true) => {}
             Ok(false) => return,
             Err(failure) => {
-                tracing::warn!(ticket.id = %lease.ticket.id, error = %failure, "a lease could not be renewed")
+                tracing::warn!(ticket.id = %lease.ticket.id, error = %failure, "a lease could not be renewed");
             }
         }
     }

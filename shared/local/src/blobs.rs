@@ -28,10 +28,13 @@ impl FolderBlobs {
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {
-    let fault = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => Fault::Transient,
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Fault::Permission,
-        _ => Fault::Bug,
+    let kind = error.kind();
+    let passing = matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted);
+    let denied = matches!(kind, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem);
+    let fault = match (passing, denied) {
+        (true, _) => Fault::Transient,
+        (_, true) => Fault::Permission,
+        (false, false) => Fault::Bug,
     };
     Failure::new(fault, format!("{what}: {error}"))
 }

@@ -76,15 +76,15 @@ impl Db {
         let writer = connect(&path)?;
         writer.execute_batch(SCHEMA)?;
         let reader = connect(&path)?;
-        let (write, writes) = channel();
-        let (read, reads) = channel();
+        let (write, to_write) = channel();
+        let (read, to_read) = channel();
         std::thread::Builder::new()
             .name("state-writer".to_owned())
-            .spawn(move || run_writer(&writer, &writes))
+            .spawn(move || run_writer(&writer, &to_write))
             .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         std::thread::Builder::new()
             .name("state-reader".to_owned())
-            .spawn(move || run_reader(&reader, &reads))
+            .spawn(move || run_reader(&reader, &to_read))
             .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         Ok(Self { write, read })
     }
@@ -175,8 +175,8 @@ fn in_savepoint(connection: &Connection, job: Job) -> Finish {
 }
 
 fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
-        other => rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(other.to_string())),
+    if let rusqlite::Error::SqliteFailure(code, text) = error {
+        return rusqlite::Error::SqliteFailure(*code, text.clone());
     }
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(error.to_string()))
 }

@@ -46,7 +46,7 @@ impl SqliteQueue {
         self.db
             .read(move |connection| connection.prepare_cached(sql)?.query_row(params![queue, now], |row| row.get(0)))
             .await
-            .map_err(failed)
+            .map_err(|error| failed(&error))
     }
 
     async fn take(&self, queue: &'static str, max: usize, visibility: Duration) -> Result<Vec<Delivered>, Failure> {
@@ -74,7 +74,7 @@ impl SqliteQueue {
                 rows.collect()
             })
             .await
-            .map_err(failed)
+            .map_err(|error| failed(&error))
     }
 
     async fn change(&self, queue: &'static str, receipt: &str, sql: &'static str, at: i64) -> Result<(), Failure> {
@@ -88,11 +88,11 @@ impl SqliteQueue {
                 connection.prepare_cached(sql)?.execute(params![queue, id, receipt, at]).map(|_| ())
             })
             .await
-            .map_err(failed)
+            .map_err(|error| failed(&error))
     }
 }
 
-fn failed(error: DbError) -> Failure {
+fn failed(error: &DbError) -> Failure {
     let fault = if error.is_busy() { Fault::Transient } else { Fault::Bug };
     Failure::new(fault, error.to_string())
 }
@@ -110,7 +110,7 @@ impl Queue for SqliteQueue {
                     .map(|_| ())
             })
             .await
-            .map_err(failed)?;
+            .map_err(|error| failed(&error))?;
         self.bell(queue).notify_one();
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Queue for SqliteQueue {
                 rows.collect()
             })
             .await
-            .map_err(failed)
+            .map_err(|error| failed(&error))
     }
 
     async fn ack_dead(&self, queue: &'static str, receipt: &str) -> Result<(), Failure> {

@@ -31,10 +31,10 @@ impl SqliteTable {
 }
 
 fn failed(error: DbError) -> TableError {
-    match error {
-        error if error.is_busy() => TableError::Throttled,
-        DbError::Closed => TableError::Unknown,
-        other => TableError::Invalid(other.to_string()),
+    match (error.is_busy(), &error) {
+        (true, _) => TableError::Throttled,
+        (false, DbError::Closed) => TableError::Unknown,
+        (false, DbError::Sqlite(_) | DbError::Folder { .. }) => TableError::Invalid(error.to_string()),
     }
 }
 
@@ -164,11 +164,10 @@ fn conditions(connection: &Connection, key: &Key, when: &[Condition]) -> rusqlit
     let row = load(connection, key)?;
     let all = when.iter().all(|condition| match (condition, &row) {
         (Condition::NotExists { now }, Some(item)) => item.expires.is_some_and(|at| at <= *now),
-        (Condition::NotExists { .. }, None) => true,
+        (Condition::NotExists { .. } | Condition::NotBefore(_), None) => true,
         (Condition::VersionIs(n), Some(item)) => item.version == *n,
         (Condition::FenceIs(n), Some(item)) => item.fence == *n,
         (Condition::NotBefore(t), Some(item)) => item.lease_until.is_none_or(|until| until <= *t),
-        (Condition::NotBefore(_), None) => true,
         (Condition::VersionIs(_) | Condition::FenceIs(_), None) => false,
     });
     Ok(all.then_some(0))

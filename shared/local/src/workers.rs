@@ -20,7 +20,7 @@ pub struct Workers {
 }
 
 /// How long a message stays hidden while it is handled; longer than any lease.
-const VISIBILITY: Duration = Duration::from_secs(180);
+const VISIBILITY: Duration = Duration::from_mins(3);
 /// How long a worker waits for a message before it looks whether it should stop.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -79,8 +79,8 @@ async fn work(queue: Arc<dyn Queue>, name: &'static str, handler: Handler, stop:
         };
         for message in received {
             let receipt = message.receipt.clone();
-            let handled = tokio::spawn(handler(message)).await;
-            let done = match handled {
+            let result = tokio::spawn(handler(message)).await;
+            let done = match result {
                 Ok(Disposition::Ack) => queue.ack(name, &receipt).await,
                 Ok(Disposition::Retry { after }) => {
                     queue.hide(name, &receipt, Duration::from_secs(u64::from(after))).await

@@ -82,11 +82,11 @@ pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
     let news = match (delivery.webhook_event.as_str(), delivery.issue) {
         ("jira:issue_created", Some(issue)) => {
             let added = issue.fields.labels.clone();
-            labels(issue, added, Vec::new())?
+            labels(&issue, added, Vec::new())?
         }
         ("jira:issue_updated", Some(issue)) => {
             let (added, removed) = label_changes(delivery.changelog);
-            labels(issue, added, removed)?
+            labels(&issue, added, removed)?
         }
         ("comment_created", Some(issue)) => match delivery.comment {
             Some(comment) => written(&issue, comment)?,
@@ -106,8 +106,8 @@ fn text(issue: &Issue) -> TicketText {
     TicketText { title: issue.fields.summary.clone(), body: issue.fields.description.clone().unwrap_or_default() }
 }
 
-fn labels(issue: Issue, added: Vec<String>, removed: Vec<String>) -> Result<InboundNews, InboundError> {
-    Ok(InboundNews::Labels { key: key(&issue)?, text: text(&issue), repo: None, added, removed })
+fn labels(issue: &Issue, added: Vec<String>, removed: Vec<String>) -> Result<InboundNews, InboundError> {
+    Ok(InboundNews::Labels { key: key(issue)?, text: text(issue), repo: None, added, removed })
 }
 
 /// Only what this very change added or removed counts; saving an issue again must not fire again.

@@ -107,7 +107,7 @@ async fn enqueue(
 ) -> Response {
     let hint = |name: &str| -> String {
         let value = request.header(name).unwrap_or("");
-        value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_HINT).collect()
+        value.chars().filter(char::is_ascii_graphic).take(MAX_HINT).collect()
     };
     let (event, id) = (hint(how.event_header), hint(how.delivery_header));
     let Ok(body) = pack(delivery.body()) else {

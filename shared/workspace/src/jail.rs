@@ -177,10 +177,11 @@ impl Jail {
 
     /// Removes a file.
     pub fn delete(&mut self, path: &RepoPath) -> Result<(), JailError> {
-        self.read(path).map(|_| ()).or_else(|error| match error {
-            JailError::Binary(_) => Ok(()),
-            other => Err(other),
-        })?;
+        if let Err(error) = self.read(path)
+            && !matches!(error, JailError::Binary(_))
+        {
+            return Err(error);
+        }
         self.changes.insert(path.clone(), FileChange::Delete);
         Ok(())
     }

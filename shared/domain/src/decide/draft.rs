@@ -69,8 +69,7 @@ impl<'a> Draft<'a> {
     pub(super) fn run(mut self, stage: Stage, what: &str) -> Decision {
         self.next.checkpoint = None;
         self.next.answer = None;
-        let state = State::of_stage(stage);
-        self.enter_run(state, what)
+        self.enter_run(State::of_stage(stage), what)
     }
 
     /// Fetches the base commit first and goes on with a stage.

@@ -70,12 +70,12 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
             draft.next().turn += 1;
             Ok(next_turn(draft))
         }
-        Outcome::IntentStarted { intent } => {
+        Outcome::IntentStarted { intent } if draft.ticket().state == State::Publishing => {
             draft.next().intent = Some(intent.clone());
             Ok(draft.quiet())
         }
         Outcome::Failed { failure } => Ok(draft.retry_or_fail(failure)),
-        Outcome::CancelSettled { .. } => Err(draft.outdated()),
+        Outcome::CancelSettled { .. } | Outcome::IntentStarted { .. } => Err(draft.outdated()),
         Outcome::Snapshotted { .. }
         | Outcome::Analyzed { .. }
         | Outcome::FollowUp { .. }

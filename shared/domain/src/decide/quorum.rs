@@ -50,10 +50,8 @@ pub(super) fn approve(
 
 /// How many distinct members must approve what waits.
 pub(super) fn needed(draft: &Draft<'_>) -> usize {
-    match draft.ticket().state {
-        State::AwaitingPlanApproval | State::AwaitingDiffApproval { .. } => draft.policy().required_approvals as usize,
-        _ => 1,
-    }
+    let by_one = draft.ticket().state == State::AwaitingRefinementApproval;
+    if by_one { 1 } else { draft.policy().required_approvals as usize }
 }
 
 fn approvers(decisions: &[DecisionRecord], awaiting: &ArtifactRef) -> usize {

@@ -6,7 +6,7 @@ use crate::decide::{Decision, Notice, quorum};
 use crate::input::{FixWhat, Request};
 use crate::principal::{Member, Principal};
 use crate::refusal::{Refusal, Why};
-use crate::state::{PauseReason, Stage, State};
+use crate::state::{Awaited, PauseReason, Stage, State};
 use crate::ticket::Target;
 
 pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Result<Decision, Refusal> {
@@ -55,7 +55,7 @@ pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Res
         Request::Retry => retry(draft),
         Request::Pause => pause(draft),
         Request::Resume => resume(draft),
-        Request::Budget { add } => budget(draft, *add),
+        Request::Budget { add } => Ok(budget(draft, *add)),
         Request::Model { name } => {
             let mut draft = draft;
             draft.next().model = Some(name.clone());
@@ -217,7 +217,7 @@ fn approve(
     note: &str,
 ) -> Result<Decision, Refusal> {
     let reached = quorum::approve(&mut draft, member, hash, note)?;
-    let Some(artifact) = draft.ticket().awaiting().cloned() else {
+    let (Some(artifact), Some(awaited)) = (draft.ticket().awaiting().cloned(), draft.ticket().state.awaited()) else {
         return Err(draft.refuse("approve"));
     };
     if !reached {
@@ -229,9 +229,9 @@ fn approve(
     }
     let records = draft.next().decisions.clone();
     let what = format!("{} approved", artifact.hash.short());
-    let mut decision = match &draft.ticket().state {
-        State::AwaitingRefinementApproval => draft.run(Stage::Plan, &what),
-        State::AwaitingPlanApproval => {
+    let mut decision = match awaited {
+        Awaited::Refinement => draft.run(Stage::Plan, &what),
+        Awaited::Plan => {
             draft.next().approved_plan = Some(artifact.hash);
             draft.next().approved_at = Some(draft.now());
             if draft.policy().implement_on_approval {
@@ -240,18 +240,17 @@ fn approve(
                 draft.wait(State::PlanApproved, &what)
             }
         }
-        State::AwaitingDiffApproval { .. } => {
+        Awaited::Diff => {
             draft.next().approved_diff = Some(artifact.hash);
             draft.run(Stage::Publish, &what)
         }
-        _ => return Err(draft.refuse("approve")),
     };
     decision.next.decisions = records;
     Ok(decision)
 }
 
 fn reject(mut draft: Draft<'_>, member: &Member, reason: &str) -> Result<Decision, Refusal> {
-    let Some(artifact) = draft.ticket().awaiting().cloned() else {
+    let (Some(artifact), Some(awaited)) = (draft.ticket().awaiting().cloned(), draft.ticket().state.awaited()) else {
         return Err(draft.refuse("reject"));
     };
     let record = DecisionRecord {
@@ -266,10 +265,10 @@ fn reject(mut draft: Draft<'_>, member: &Member, reason: &str) -> Result<Decisio
     };
     let what = format!("{} rejected: {reason}", artifact.hash.short());
     draft.next().feedback = Some(reason.to_owned());
-    let mut decision = match &draft.ticket().state {
-        State::AwaitingRefinementApproval => draft.run(Stage::Refine, &what),
-        State::AwaitingPlanApproval => revise_plan(draft, reason, &what)?,
-        _ => {
+    let mut decision = match awaited {
+        Awaited::Refinement => draft.run(Stage::Refine, &what),
+        Awaited::Plan => revise_plan(draft, reason, &what)?,
+        Awaited::Diff => {
             draft.next().review_rounds = 0;
             draft.run(Stage::Implement, &what)
         }
@@ -309,10 +308,10 @@ fn fix_review(
 }
 
 fn retry(draft: Draft<'_>) -> Result<Decision, Refusal> {
-    match draft.ticket().state.clone() {
-        State::Failed { from, .. } => Ok(draft.resume(*from, "retried")),
-        _ => Err(draft.refuse("retry")),
-    }
+    let State::Failed { from, .. } = draft.ticket().state.clone() else {
+        return Err(draft.refuse("retry"));
+    };
+    Ok(draft.resume(*from, "retried"))
 }
 
 fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
@@ -339,25 +338,24 @@ fn pause(draft: Draft<'_>) -> Result<Decision, Refusal> {
 }
 
 fn resume(draft: Draft<'_>) -> Result<Decision, Refusal> {
-    match draft.ticket().state.clone() {
-        State::Paused { why: PauseReason::Budget, .. } => Err(Refusal::new(
-            Why::State,
-            format!(
-                "All of this ticket's budget of {} is used up or reserved. An approver can say `budget +2`.",
-                draft.ticket().budget.limit
-            ),
-        )),
-        State::Paused { from, .. } => Ok(draft.resume(*from, "resumed")),
-        _ => Err(draft.refuse("resume")),
+    let State::Paused { from, why } = draft.ticket().state.clone() else {
+        return Err(draft.refuse("resume"));
+    };
+    if why == PauseReason::Budget {
+        let limit = draft.ticket().budget.limit;
+        let say =
+            format!("All of this ticket's budget of {limit} is used up or reserved. An approver can say `budget +2`.");
+        return Err(Refusal::new(Why::State, say));
     }
+    Ok(draft.resume(*from, "resumed"))
 }
 
-fn budget(mut draft: Draft<'_>, add: crate::money::Usd) -> Result<Decision, Refusal> {
+fn budget(mut draft: Draft<'_>, add: crate::money::Usd) -> Decision {
     let limit = draft.ticket().budget.limit + add;
     draft.next().budget.limit = limit;
     let what = format!("budget raised by {add} to {limit}");
-    match draft.ticket().state.clone() {
-        State::Paused { from, why: PauseReason::Budget } => Ok(draft.resume(*from, &what)),
-        _ => Ok(draft.finish(&what)),
+    if let State::Paused { from, why: PauseReason::Budget } = draft.ticket().state.clone() {
+        return draft.resume(*from, &what);
     }
+    draft.finish(&what)
 }

@@ -1,1 +1,376 @@
+//! Every state meets every input: the whole machine as one table, and the rules that hold on each edge.
 
+use std::fmt::Write as _;
+
+use crate::Timestamp;
+use crate::artifact::ArtifactRef;
+use crate::decide::{Effect, decide};
+use crate::error::{Failure, Fault};
+use crate::gate::GateReason;
+use crate::hash::{ContentHash, HashPrefix};
+use crate::id::{MemberId, TenantId, TicketId};
+use crate::input::{FixWhat, Happening, Input, News, Outcome, Request};
+use crate::money::Usd;
+use crate::name::{BranchName, CommitSha, ModelName, RepoName, TrackerKey};
+use crate::path::RepoPath;
+use crate::policy::Policy;
+use crate::principal::{Member, Principal, Role, Via};
+use crate::refusal::Why;
+use crate::state::{PauseReason, Stage, State};
+use crate::ticket::{NewTicket, PendingCall, PullRequestRef, Target, Ticket, TicketText};
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn hash(of: &str) -> ContentHash {
+    ContentHash::of(of.as_bytes())
+}
+
+fn artifact(version: u32, of: &str) -> ArtifactRef {
+    ArtifactRef { version, hash: hash(of), changed: if version > 1 { format!("{of} differs") } else { String::new() } }
+}
+
+fn prefix(of: &str) -> Option<HashPrefix> {
+    HashPrefix::parse(hash(of).short())
+}
+
+fn sha() -> CommitSha {
+    CommitSha::parse(&"a".repeat(40)).unwrap()
+}
+
+fn target() -> Target {
+    let branch = |name: &str| BranchName::parse(name).unwrap();
+    let repo = RepoName::parse("acme/widgets").unwrap();
+    Target { repo, base: branch("main"), branch: branch("prfactory/K-1"), commit: None, snapshot: None }
+}
+
+fn ticket(state: State) -> Ticket {
+    let mut ticket = Ticket::new(NewTicket {
+        id: TicketId::parse("tkt_1").unwrap(),
+        tenant: TenantId::parse("ten_1").unwrap(),
+        key: TrackerKey::parse("K-1").unwrap(),
+        via: Via::Jira,
+        text: TicketText { title: "t".to_owned(), body: String::new() },
+        requester: MemberId::parse("mem_author").ok(),
+        requester_name: "author".to_owned(),
+        target: target(),
+        budget: Usd::from_dollars(5),
+        at: now(),
+    });
+    ticket.questions = Some(artifact(1, "questions"));
+    ticket.refinement = Some(artifact(1, "refinement"));
+    ticket.plans = vec![artifact(1, "plan 1"), artifact(2, "plan 2")];
+    ticket.change_set = Some(artifact(1, "change"));
+    ticket.pull_request = Some(PullRequestRef { number: 7, url: "u".to_owned(), head: sha() });
+    ticket.deadline = Some(now());
+    ticket.pending = Some(PendingCall { request: hash("request"), attempt: 1, reserved: Usd::from_dollars(1) });
+    ticket.state = state;
+    ticket
+}
+
+fn member(id: &str, role: Role) -> Principal {
+    Principal::Member(Member {
+        tenant: TenantId::parse("ten_1").unwrap(),
+        id: MemberId::parse(id).unwrap(),
+        name: id.to_owned(),
+        role,
+        via: Via::Github,
+    })
+}
+
+fn failure(fault: Fault) -> Failure {
+    Failure::new(fault, "it broke")
+}
+
+fn gates() -> Vec<GateReason> {
+    vec![GateReason::Sensitive { paths: vec![RepoPath::parse(".github/x").unwrap()] }]
+}
+
+fn states() -> Vec<State> {
+    let boxed = |state: State| Box::new(state);
+    let mut states = vec![
+        State::Snapshotting { then: Stage::Analyze },
+        State::Snapshotting { then: Stage::Implement },
+        State::Analyzing,
+        State::AwaitingAnswers,
+        State::Refining,
+        State::AwaitingRefinementApproval,
+        State::Planning,
+        State::AwaitingPlanApproval,
+        State::PlanApproved,
+        State::Implementing,
+        State::Reviewing,
+        State::AwaitingDiffApproval { reasons: gates() },
+        State::Publishing,
+        State::InReview,
+        State::Revising,
+    ];
+    for why in [PauseReason::Budget, PauseReason::MonthlyBudget, PauseReason::Person, PauseReason::Deadline] {
+        states.push(State::Paused { from: boxed(State::Planning), why });
+    }
+    states.push(State::Cancelling { intent: "i".to_owned() });
+    states.push(State::Failed { from: boxed(State::Planning), error: failure(Fault::Invalid) });
+    states.extend([State::Completed, State::Closed, State::Cancelled]);
+    states
+}
+
+fn requests() -> Vec<Request> {
+    let text = || "text".to_owned();
+    vec![
+        Request::Trigger,
+        Request::Untrigger,
+        Request::Analyze,
+        Request::Answer { answers: artifact(1, "answers") },
+        Request::Skip { answers: artifact(1, "defaults") },
+        Request::Plan { answers: Some(artifact(1, "defaults")) },
+        Request::Replan { instruction: text() },
+        Request::EditRefinement { refinement: artifact(2, "edited") },
+        Request::Approve { hash: prefix("refinement"), note: String::new() },
+        Request::Approve { hash: prefix("plan 2"), note: String::new() },
+        Request::Approve { hash: prefix("change"), note: String::new() },
+        Request::Approve { hash: None, note: String::new() },
+        Request::Reject { reason: text() },
+        Request::Implement,
+        Request::Close,
+        Request::Fix { what: FixWhat::Ci, batch: None, instruction: text() },
+        Request::Fix { what: FixWhat::Review, batch: Some(hash("batch")), instruction: text() },
+        Request::Fix { what: FixWhat::Conflicts, batch: None, instruction: text() },
+        Request::Autofix { on: true },
+        Request::Retry,
+        Request::Cancel,
+        Request::Pause,
+        Request::Resume,
+        Request::Budget { add: Usd::from_dollars(2) },
+        Request::Model { name: ModelName::parse("m").unwrap() },
+        Request::Repo { target: target() },
+    ]
+}
+
+fn outcomes() -> Vec<Outcome> {
+    let call = |reserved| PendingCall { request: hash("next"), attempt: 1, reserved };
+    let asked = |reserved| Outcome::Asked { call: call(reserved), checkpoint: hash("checkpoint") };
+    let answered = |of: &str| Outcome::Answered {
+        request: hash(of),
+        answer: hash("answer"),
+        cost: Usd::from_micros(10),
+        incomplete: false,
+    };
+    let reviewed = |critical, gates| Outcome::Reviewed { review: artifact(1, "review"), critical, gates };
+    vec![
+        Outcome::Snapshotted { commit: sha(), snapshot: hash("snapshot"), overrides: None },
+        Outcome::Analyzed { analysis: artifact(1, "analysis"), questions: Some(artifact(1, "questions")) },
+        Outcome::Analyzed { analysis: artifact(1, "analysis"), questions: None },
+        Outcome::FollowUp { questions: artifact(2, "more") },
+        Outcome::Refined { refinement: artifact(2, "refinement 2") },
+        Outcome::Planned { plan: artifact(3, "plan 3") },
+        Outcome::BaseMoved { changed: "`a` changed".to_owned() },
+        Outcome::Implemented { change_set: artifact(2, "change 2") },
+        reviewed(0, Vec::new()),
+        reviewed(1, Vec::new()),
+        reviewed(0, gates()),
+        Outcome::IntentStarted { intent: "publish".to_owned() },
+        Outcome::Published { pull_request: PullRequestRef { number: 7, url: "u".to_owned(), head: sha() } },
+        Outcome::Revised { change_set: artifact(2, "change 2") },
+        Outcome::CancelSettled { left: "nothing".to_owned() },
+        asked(Usd::from_dollars(1)),
+        asked(Usd::from_dollars(6)),
+        Outcome::OverMonthlyBudget { checkpoint: hash("checkpoint") },
+        answered("request"),
+        answered("something else"),
+        Outcome::Continue { checkpoint: hash("checkpoint") },
+        Outcome::Failed { failure: failure(Fault::Transient) },
+        Outcome::Failed { failure: failure(Fault::Invalid) },
+    ]
+}
+
+fn inputs() -> Vec<(String, Input)> {
+    let mut all = Vec::new();
+    for request in requests() {
+        let shown = match &request {
+            Request::Approve { hash: None, .. } => "approve".to_owned(),
+            Request::Approve { hash: Some(h), .. } => {
+                let named = ["refinement", "plan 2", "change"].into_iter().find(|of| prefix(of).as_ref() == Some(h));
+                format!("approve <{}>", named.unwrap_or("?"))
+            }
+            Request::Fix { what, .. } => format!("fix {what:?}").to_lowercase(),
+            other => other.verb().to_owned(),
+        };
+        let what = Happening::Request(request);
+        all.push((shown, Input { by: member("mem_admin", Role::Admin), what }));
+    }
+    let name = |value: String| value.split([' ', '{', '(']).next().unwrap_or("").to_owned();
+    for (at, outcome) in outcomes().into_iter().enumerate() {
+        let shown = format!("{:02} {}", at + 1, name(format!("{outcome:?}")));
+        all.push((shown, Input { by: Principal::System, what: Happening::Outcome(outcome) }));
+    }
+    for news in [
+        News::Merged,
+        News::PullRequestClosed,
+        News::ReviewSubmitted { batch: hash("batch") },
+        News::ChecksFailed { batch: hash("batch") },
+        News::PullRequestLinked { url: "u".to_owned() },
+        News::Uninstalled,
+    ] {
+        let shown = name(format!("{news:?}"));
+        all.push((shown, Input { by: Principal::System, what: Happening::News(news) }));
+    }
+    all.push(("deadline".to_owned(), Input { by: Principal::System, what: Happening::DeadlinePassed }));
+    all
+}
+
+fn shown(state: &State) -> String {
+    match state {
+        State::Snapshotting { then } => format!("snapshotting>{}", then.as_str()),
+        State::Paused { from, why } => format!("paused({why:?})<{}", from.name()),
+        State::Failed { from, .. } => format!("failed<{}", from.name()),
+        other => other.name().to_owned(),
+    }
+}
+
+#[test]
+fn every_state_meets_every_input() {
+    let policy = Policy { required_approvals: 1, ..Policy::standard() };
+    let mut table = String::new();
+    for state in states() {
+        let _ = writeln!(table, "{}", shown(&state));
+        for (name, input) in inputs() {
+            let before = ticket(state.clone());
+            match decide(&before, &input, &policy, now()) {
+                Ok(decision) => {
+                    let next = &decision.next;
+                    assert_eq!(next.version, before.version + 1, "{name} in {state:?}");
+                    assert!(next.run >= before.run && next.events >= before.events);
+                    let runs = decision.effects.iter().filter(|e| matches!(e, Effect::Run { .. })).count();
+                    assert!(runs <= 1, "{name} in {state:?}");
+                    if shown(&next.state) != shown(&state) && next.state.stage().is_some() {
+                        assert_eq!(runs, 1, "{name} in {state:?} starts no stage");
+                        assert_eq!(next.run, before.run + 1, "{name} in {state:?} keeps the old run");
+                    }
+                    let _ = writeln!(table, "  {name} -> {}", shown(&next.state));
+                }
+                Err(refusal) => {
+                    assert!(!refusal.message.is_empty());
+                    assert!(refusal.why != Why::Role, "an admin may do everything: {name} in {state:?}");
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+fn ask(ticket: &Ticket, by: Principal, request: Request, policy: &Policy) -> Result<Ticket, Why> {
+    let input = Input { by, what: Happening::Request(request) };
+    decide(ticket, &input, policy, now()).map(|decision| decision.next).map_err(|refusal| refusal.why)
+}
+
+fn approve(of: &str) -> Request {
+    Request::Approve { hash: prefix(of), note: String::new() }
+}
+
+#[test]
+fn each_request_needs_its_role() {
+    for state in states() {
+        for request in requests() {
+            let least = request.least_role();
+            for role in [Role::Reader, Role::Writer, Role::Approver, Role::Admin] {
+                let result = ask(&ticket(state.clone()), member("mem_x", role), request.clone(), &Policy::standard());
+                if role < least {
+                    assert_eq!(result.map(|t| t.state), Err(Why::Role), "{request:?} as {role:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_older_plan_is_refused_with_what_changed_since() {
+    let input = Input { by: member("mem_x", Role::Approver), what: Happening::Request(approve("plan 1")) };
+    let refusal = decide(&ticket(State::AwaitingPlanApproval), &input, &Policy::standard(), now()).unwrap_err();
+    assert_eq!(refusal.why, Why::Stale);
+    let message = refusal.message.replace(hash("plan 1").short(), "OLD").replace(hash("plan 2").short(), "NEW");
+    insta::assert_snapshot!(message, @"`OLD` is plan v1, which is no longer the one that waits. Changed since: v2: plan 2 differs. Read plan v2 and, if you agree, say `approve NEW`.");
+}
+
+#[test]
+fn a_quorum_counts_distinct_members() {
+    let policy = Policy { required_approvals: 2, ..Policy::standard() };
+    let waiting = ticket(State::AwaitingPlanApproval);
+    let one = ask(&waiting, member("mem_a", Role::Approver), approve("plan 2"), &policy).unwrap();
+    assert_eq!(one.state, State::AwaitingPlanApproval);
+    assert_eq!(ask(&one, member("mem_a", Role::Admin), approve("plan 2"), &policy).unwrap_err(), Why::Already);
+    let two = ask(&one, member("mem_b", Role::Approver), approve("plan 2"), &policy).unwrap();
+    assert_eq!(two.state, State::Snapshotting { then: Stage::Implement });
+    assert_eq!((two.approved_plan, two.decisions.len()), (Some(hash("plan 2")), 2));
+}
+
+#[test]
+fn the_requester_does_not_count_where_the_tenant_says_so() {
+    let policy = Policy { separate_requester: true, ..Policy::standard() };
+    let waiting = ticket(State::AwaitingPlanApproval);
+    let own = ask(&waiting, member("mem_author", Role::Admin), approve("plan 2"), &policy);
+    assert_eq!(own.unwrap_err(), Why::Requester);
+    assert!(ask(&waiting, member("mem_other", Role::Approver), approve("plan 2"), &policy).is_ok());
+}
+
+#[test]
+fn a_sensitive_diff_needs_an_admin() {
+    let waiting = ticket(State::AwaitingDiffApproval { reasons: gates() });
+    let by = |role| ask(&waiting, member("mem_x", role), approve("change"), &Policy::standard());
+    assert_eq!(by(Role::Approver).unwrap_err(), Why::Role);
+    assert_eq!(by(Role::Admin).unwrap().state, State::Publishing);
+}
+
+#[test]
+fn a_cancel_while_writing_reads_back_first() {
+    let mut writing = ticket(State::Publishing);
+    writing.intent = Some("publish x".to_owned());
+    let cancelled = ask(&writing, member("mem_x", Role::Writer), Request::Cancel, &Policy::standard()).unwrap();
+    assert_eq!(cancelled.state, State::Cancelling { intent: "publish x".to_owned() });
+    assert!(cancelled.run > writing.run);
+}
+
+#[test]
+fn revisions_of_a_plan_end() {
+    let policy = Policy { max_plan_revisions: 1, ..Policy::standard() };
+    let waiting = ticket(State::AwaitingPlanApproval);
+    let replan = Request::Replan { instruction: "again".to_owned() };
+    assert_eq!(ask(&waiting, member("mem_x", Role::Writer), replan, &policy).unwrap_err(), Why::Limit);
+}
+
+#[test]
+fn a_passing_failure_is_tried_again_and_then_given_up() {
+    let mut now_at = ticket(State::Planning);
+    let input = Input {
+        by: Principal::System,
+        what: Happening::Outcome(Outcome::Failed { failure: failure(Fault::Transient) }),
+    };
+    for attempt in 1..5 {
+        now_at = decide(&now_at, &input, &Policy::standard(), now()).unwrap().next;
+        assert_eq!((&now_at.state, now_at.attempt), (&State::Planning, attempt));
+    }
+    let given_up = decide(&now_at, &input, &Policy::standard(), now()).unwrap().next;
+    assert!(matches!(given_up.state, State::Failed { .. }));
+}
+
+proptest::proptest! {
+    /// Any sequence of inputs keeps the version growing and never leaves an end.
+    #[test]
+    fn random_walks_hold_the_rules(picks in proptest::collection::vec(0usize..60, 1..60)) {
+        let inputs = inputs();
+        let mut at = ticket(State::Snapshotting { then: Stage::Analyze });
+        at.pending = None;
+        at.pull_request = None;
+        for pick in picks {
+            let Some((_, input)) = inputs.get(pick % inputs.len()) else { continue };
+            if let Ok(decision) = decide(&at, input, &Policy::standard(), now()) {
+                proptest::prop_assert!(!at.state.is_end());
+                proptest::prop_assert_eq!(decision.next.version, at.version + 1);
+                if decision.next.state == State::Publishing {
+                    proptest::prop_assert!(decision.next.approved_plan.is_some());
+                }
+                at = decision.next;
+            }
+        }
+    }
+}

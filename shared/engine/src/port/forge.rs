@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::tenancy::TenantCtx;
 
 /// What a forge can do; stages ask this, never for a forge's name.
+#[expect(clippy::struct_excessive_bools, reason = "a forge has any combination of these")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Pull requests can be drafts.

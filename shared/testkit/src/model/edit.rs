@@ -31,7 +31,7 @@ fn first(now: &str, after: &str) -> Option<Edit> {
     let diff = TextDiff::from_slices(&old, &new);
     let op = diff.ops().iter().find(|op| !matches!(op, DiffOp::Equal { .. }))?;
     let (from, to) = (op.old_range(), op.new_range());
-    for context in 0..old.len().max(1) + 1 {
+    for context in 0..=old.len().max(1) {
         let start = from.start.saturating_sub(context);
         let end = (from.end + context).min(old.len());
         let lead = from.start - start;

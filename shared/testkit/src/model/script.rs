@@ -16,11 +16,11 @@ pub(crate) fn answer(request: &Request, number: usize) -> Result<Value, String> 
     let task = request.task();
     let told = Told::from(task);
     let blocks = match task.lines().next().unwrap_or("") {
-        line if line.starts_with("Task: understand") => analyze(request, &told),
-        line if line.starts_with("Task: write the refined") => refine(&told),
-        line if line.starts_with("Task: write the plan") => plan(request, &told),
+        line if line.starts_with("Task: understand") => Ok(analyze(request, &told)),
+        line if line.starts_with("Task: write the refined") => Ok(refine(&told)),
+        line if line.starts_with("Task: write the plan") => Ok(plan(request, &told)),
         line if line.starts_with("Task: carry out") => change(request, &told, &told.planned, None),
-        line if line.starts_with("Task: judge") => review(&told),
+        line if line.starts_with("Task: judge") => Ok(review(&told)),
         line if line.starts_with("Task: work through") => change(request, &told, &told.planned, Some(&told.threads)),
         line => return Err(format!("a task the script does not know: {line}")),
     };
@@ -85,7 +85,7 @@ fn part(task: &str, source: &str) -> String {
         .replace("&lt;/untrusted", "</untrusted")
 }
 
-fn tool(name: &str, input: Value) -> Value {
+fn tool(name: &str, input: &Value) -> Value {
     json!({ "type": "tool_use", "id": "", "name": name, "input": input })
 }
 
@@ -93,8 +93,8 @@ fn say(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
 
-fn submit(input: Value) -> Result<Vec<Value>, String> {
-    Ok(vec![tool("submit", input)])
+fn submit(input: &Value) -> Vec<Value> {
+    vec![tool("submit", input)]
 }
 
 /// Searches for everything that must be found, unless that was done; `None` once the results are there.
@@ -104,7 +104,7 @@ fn searches(told: &Told, calls: &[Call<'_>]) -> Option<Vec<Value>> {
         calls.iter().any(|call| call.name == "search" && call.input.get("query").and_then(Value::as_str) == Some(query))
     };
     let open: Vec<Value> =
-        wanted.iter().filter(|query| !done(query)).map(|query| tool("search", json!({ "query": query }))).collect();
+        wanted.iter().filter(|query| !done(query)).map(|query| tool("search", &json!({ "query": query }))).collect();
     (!open.is_empty()).then_some(open)
 }
 
@@ -134,10 +134,10 @@ fn found(told: &Told, calls: &[Call<'_>]) -> BTreeMap<String, usize> {
     files
 }
 
-fn analyze(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
+fn analyze(request: &Request, told: &Told) -> Vec<Value> {
     let calls = request.calls();
     if let Some(open) = searches(told, &calls) {
-        return Ok(open);
+        return open;
     }
     let files = found(told, &calls);
     let spread = told.instructions.iter().any(|i| i.search().is_some()) && files.len() > 1;
@@ -154,20 +154,20 @@ fn analyze(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
             "default": "All of them change", "options": ["All of them change", "Keep `PATH` as it is"] }));
     }
     let occurrences: usize = files.values().sum();
-    submit(json!({
+    submit(&json!({
         "understanding": format!("{}: {} instruction(s), {occurrences} place(s) in {} file(s).", told.title, told.instructions.len(), files.len()),
         "relevant_files": files.keys().collect::<Vec<_>>(),
         "questions": questions }))
 }
 
-fn refine(told: &Told) -> Result<Vec<Value>, String> {
+fn refine(told: &Told) -> Vec<Value> {
     let does: Vec<String> = told.instructions.iter().map(describe).collect();
     let criteria: Vec<Value> =
         does.iter().map(|d| json!({ "category": "functional", "priority": "must", "text": d })).collect();
     if criteria.is_empty() {
-        return Ok(vec![say("This ticket holds no instruction that the scripted model understands.")]);
+        return vec![say("This ticket holds no instruction that the scripted model understands.")];
     }
-    submit(json!({
+    submit(&json!({
         "title": told.title, "description": format!("What is wanted:\n\n- {}", does.join("\n- ")),
         "success_criteria": criteria,
         "acceptance_criteria": ["Nothing else in the repository changes."] }))
@@ -189,10 +189,10 @@ fn describe(instruction: &Instruction) -> String {
     }
 }
 
-fn plan(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
+fn plan(request: &Request, told: &Told) -> Vec<Value> {
     let calls = request.calls();
     if let Some(open) = searches(told, &calls) {
-        return Ok(open);
+        return open;
     }
     let action = |path: &str| {
         let made = told.instructions.iter().any(|i| matches!(i, Instruction::Create { path: p, .. } if p == path));
@@ -210,10 +210,10 @@ fn plan(request: &Request, told: &Told) -> Result<Vec<Value>, String> {
         .map(|(path, count)| json!({ "path": path, "action": action(path), "why": format!("{count} place(s) to change") }))
         .collect();
     if files.is_empty() {
-        return Ok(vec![say("No file of this repository has to change for this ticket.")]);
+        return vec![say("No file of this repository has to change for this ticket.")];
     }
     let steps: Vec<String> = told.instructions.iter().map(|i| format!("Make sure that {}.", describe(i))).collect();
-    submit(json!({
+    submit(&json!({
         "summary": format!("{} ({} file(s)).", told.title, files.len()), "confidence": "high", "files": files,
         "api_changes": [], "schema_changes": [], "steps": steps,
         "tests": ["The repository's own checks on the pull request."], "risks": [],
@@ -233,7 +233,7 @@ fn change(
         if let Some(failed) = calls.iter().find(|call| call.is_error && call.name != "read" && call.name != "submit") {
             return Ok(vec![say(&format!("An edit did not work: {}", failed.result))]);
         }
-        return hand_in(told, threads);
+        return Ok(hand_in(told, threads));
     }
     let mut targets: Vec<String> = planned.to_vec();
     targets.extend(told.instructions.iter().filter_map(|i| i.path().map(str::to_owned)));
@@ -249,8 +249,10 @@ fn change(
     let mut blocks = Vec::new();
     for instruction in &told.instructions {
         match instruction {
-            Instruction::Create { path, text } => blocks.push(tool("create", json!({ "path": path, "content": text }))),
-            Instruction::Delete { path } => blocks.push(tool("delete", json!({ "path": path }))),
+            Instruction::Create { path, text } => {
+                blocks.push(tool("create", &json!({ "path": path, "content": text })));
+            }
+            Instruction::Delete { path } => blocks.push(tool("delete", &json!({ "path": path }))),
             Instruction::Replace { .. }
             | Instruction::Rename { .. }
             | Instruction::Append { .. }
@@ -260,23 +262,28 @@ fn change(
     for (path, before) in &texts {
         let after = told.instructions.iter().fold(before.clone(), |text, i| i.applied(path, &text));
         let edits = edits(before, &after).ok_or_else(|| format!("{path} cannot be edited step by step"))?;
-        blocks.extend(edits.iter().map(|edit| tool("edit", json!({ "path": path, "old": edit.old, "new": edit.new }))));
+        blocks
+            .extend(edits.iter().map(|edit| tool("edit", &json!({ "path": path, "old": edit.old, "new": edit.new }))));
     }
-    if blocks.is_empty() { hand_in(told, threads) } else { Ok(blocks) }
+    Ok(if blocks.is_empty() { hand_in(told, threads) } else { blocks })
 }
 
-fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Result<Vec<Value>, String> {
+fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Vec<Value> {
     let Some(threads) = threads else {
-        return submit(json!({ "summary": told.title }));
+        return submit(&json!({ "summary": told.title }));
     };
     let answers: Vec<Value> = threads
         .iter()
-        .map(|(id, body)| match instructions(body).is_empty() {
-            false => json!({ "id": id, "disposition": "fixed", "text": "Done as asked." }),
-            true => json!({ "id": id, "disposition": "declined", "text": "The scripted model follows explicit instructions only." }),
+        .map(|(id, body)| {
+            let (disposition, text) = if instructions(body).is_empty() {
+                ("declined", "The scripted model follows explicit instructions only.")
+            } else {
+                ("fixed", "Done as asked.")
+            };
+            json!({ "id": id, "disposition": disposition, "text": text })
         })
         .collect();
-    submit(json!({ "summary": "Worked through the review.", "threads": answers }))
+    submit(&json!({ "summary": "Worked through the review.", "threads": answers }))
 }
 
 /// The whole text of each file as read so far, and the reads that are still needed.
@@ -300,17 +307,17 @@ fn read(targets: &[String], calls: &[Call<'_>]) -> (BTreeMap<String, String>, Ve
             last = lines.len() - before;
         }
         if last < CHUNK && !reads.is_empty() {
-            texts.insert(path.clone(), lines.iter().map(|line| format!("{line}\n")).collect());
+            texts.insert(path.clone(), lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect());
         } else {
             let start = lines.len() + 1;
-            open.push(tool("read", json!({ "path": path, "start": start, "end": start + CHUNK - 1 })));
+            open.push(tool("read", &json!({ "path": path, "start": start, "end": start + CHUNK - 1 })));
         }
     }
     (texts, open)
 }
 
 /// Finds what the change forgot: an added line that still has the old text.
-fn review(told: &Told) -> Result<Vec<Value>, String> {
+fn review(told: &Told) -> Vec<Value> {
     let added = || told.diff.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++"));
     let mut findings = Vec::new();
     for instruction in &told.instructions {
@@ -324,6 +331,6 @@ fn review(told: &Told) -> Result<Vec<Value>, String> {
         }
     }
     submit(
-        json!({ "summary": format!("{} added line(s) read against the plan.", added().count()), "findings": findings }),
+        &json!({ "summary": format!("{} added line(s) read against the plan.", added().count()), "findings": findings }),
     )
 }

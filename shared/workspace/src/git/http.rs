@@ -27,12 +27,25 @@ pub(crate) struct Remote<'a> {
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 const NOTHING: &str = "0000000000000000000000000000000000000000";
 
+/// The value of the `Authorization` header for a token.
+pub(crate) fn basic(token: &Secret) -> Option<String> {
+    let token = token.expose_text()?;
+    Some(format!("Basic {}", STANDARD.encode(format!("x-access-token:{token}"))))
+}
+
+/// Says whether a token may be sent to an address: by TLS, or without leaving this machine.
+pub fn may_carry_token(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
 /// A client that follows no redirect and waits for nobody for long.
 pub(crate) fn client() -> Result<Client, Failure> {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .user_agent("git/prfactory")
         .build()
         .map_err(|_| Failure::new(Fault::Bug, "no HTTP client can be made"))
@@ -40,17 +53,11 @@ pub(crate) fn client() -> Result<Client, Failure> {
 
 impl Remote<'_> {
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        let Some(token) = self.token.and_then(Secret::expose_text) else {
+        let Some(Ok(mut value)) = self.token.and_then(basic).map(|basic| HeaderValue::from_str(&basic)) else {
             return request;
         };
-        let basic = STANDARD.encode(format!("x-access-token:{token}"));
-        match HeaderValue::from_str(&format!("Basic {basic}")) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                request.header(AUTHORIZATION, value)
-            }
-            Err(_) => request,
-        }
+        value.set_sensitive(true);
+        request.header(AUTHORIZATION, value)
     }
 
     /// The branches the server has.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use domain::error::{Failure, Fault};
 use domain::name::{BranchName, CommitSha};
 use domain::path::RepoPath;
-use engine::port::{EntryKind, Secret, TreeEntry};
+use engine::port::{EntryKind, TreeEntry};
 use gix::bstr::ByteSlice as _;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
@@ -56,6 +56,7 @@ pub fn default_branch(path: &Path) -> Result<BranchName, Failure> {
 
 /// Makes an empty bare repository whose `HEAD` names a branch, whatever this machine is configured to call it.
 pub(crate) fn init(path: &Path, branch: &BranchName) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| invalid("the repository cannot be made", error))?;
     gix::init_bare(path).map_err(|error| invalid("the repository cannot be made", error))?;
     std::fs::write(path.join("HEAD"), format!("ref: refs/heads/{branch}\n"))
         .map_err(|error| invalid("the repository cannot be made", error))
@@ -70,15 +71,18 @@ pub(crate) fn take(path: &Path, branch: &BranchName, limits: Limits) -> Result<(
 }
 
 /// Fetches one commit by HTTP into a directory of ours and takes a snapshot of it.
+///
+/// The authorization stands in gix's memory alone: it is marked as given by the API and never written.
 pub(crate) fn fetch(
     url: &str,
-    token: Option<Secret>,
+    authorization: Option<String>,
     branch: &BranchName,
     into: &Path,
     limits: Limits,
     stop: &Arc<AtomicBool>,
 ) -> Result<(CommitSha, Vec<u8>), Failure> {
-    let failed = |error: gix::Error| fetch_failure(&error.to_string());
+    // The whole chain of causes is looked at, and none of it is passed on.
+    let failed = |error: gix::Error| fetch_failure(&format!("{error:?}"));
     let overrides = [
         "http.followRedirects=false",
         "protocol.allow=never",
@@ -86,6 +90,7 @@ pub(crate) fn fetch(
         "protocol.https.allow=always",
     ];
     let options = gix::open::Options::isolated().config_overrides(overrides);
+    let authorization = authorization.map(|value| format!("http.extraHeader=Authorization: {value}"));
     let only = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
     let depth = std::num::NonZeroU32::MIN;
     let mut prepare =
@@ -98,11 +103,7 @@ pub(crate) fn fetch(
                 remote.replace_refspecs([only.as_str()], gix::remote::Direction::Fetch)?;
                 Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
             })
-            .configure_connection(move |connection| {
-                let token = token.clone();
-                connection.set_credentials(move |action| Ok(credentials(token.as_ref(), action)));
-                Ok(())
-            });
+            .with_in_memory_config_overrides(authorization);
     let (repo, _) = prepare.fetch_only(gix::progress::Discard, stop).map_err(failed)?;
     let name = format!("refs/remotes/origin/{branch}");
     let mut reference = repo
@@ -111,24 +112,6 @@ pub(crate) fn fetch(
         .ok_or_else(|| Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")))?;
     let id = reference.peel_to_id().map_err(|error| invalid("the branch cannot be read", error))?.detach();
     of_commit(&repo, id, limits)
-}
-
-/// Hands the token over when asked; stores and forgets nothing.
-fn credentials(
-    token: Option<&Secret>,
-    action: gix::credentials::helper::Action,
-) -> Option<gix::credentials::protocol::Outcome> {
-    match action {
-        gix::credentials::helper::Action::Get(context) => Some(gix::credentials::protocol::Outcome {
-            identity: gix::sec::identity::Account {
-                username: "x-access-token".to_owned(),
-                password: token?.expose_text()?.to_owned(),
-                oauth_refresh_token: None,
-            },
-            next: gix::credentials::helper::NextAction::from(context),
-        }),
-        gix::credentials::helper::Action::Store(_) | gix::credentials::helper::Action::Erase(_) => None,
-    }
 }
 
 fn fetch_failure(text: &str) -> Failure {

@@ -1,6 +1,7 @@
 //! Git objects made from a snapshot's index and a change set: blobs, trees, one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use domain::change_set::{ChangeSet, FileChange, FileMode};
 use domain::error::{Failure, Fault};
@@ -158,10 +159,10 @@ pub(crate) fn build(tree: &dyn SourceTree, change_set: &ChangeSet, meta: &Commit
 fn commit(tree: [u8; 20], meta: &CommitMeta) -> Object {
     let mut text = format!("tree {}\n", hex::encode(tree));
     for parent in &meta.parents {
-        text.push_str(&format!("parent {parent}\n"));
+        let _ = writeln!(text, "parent {parent}");
     }
     let at = meta.at.as_second();
-    text.push_str(&format!("author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n"));
+    let _ = write!(text, "author {AUTHOR} {at} +0000\ncommitter {AUTHOR} {at} +0000\n\n");
     text.push_str(meta.message.trim_end());
     text.push('\n');
     Object::new(Kind::Commit, text.into_bytes())

@@ -15,7 +15,7 @@ use engine::directory::{self, Repository};
 use engine::port::{CommitMeta, Commits, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
 use engine::tenancy::TenantCtx;
 
-use crate::git::http::{Remote, client};
+use crate::git::http::{Remote, basic, client, may_carry_token};
 use crate::git::{local, object};
 use crate::scratch::Scratch;
 use crate::snapshot::{Limits, io};
@@ -31,7 +31,7 @@ pub struct GitSource {
 }
 
 /// Longest a fetch may take.
-const FETCH: Duration = Duration::from_secs(300);
+const FETCH: Duration = Duration::from_mins(5);
 
 /// What a writer finds when somebody else's commits are on the branch.
 pub(crate) fn moved(branch: &BranchName) -> Failure {
@@ -54,6 +54,10 @@ impl GitSource {
         let repository = found.ok_or_else(|| {
             Failure::new(Fault::Permission, format!("`{}` is not connected to this tenant", target.repo))
         })?;
+        if repository.token.is_some() && !may_carry_token(&repository.location) {
+            let say = format!("the token of `{}` would travel unencrypted; use an https address", target.repo);
+            return Err(Failure::new(Fault::Invalid, say));
+        }
         let token = match &repository.token {
             Some(sealed) => Some(self.vault.open(ctx, "git", sealed).await?),
             None => None,
@@ -82,15 +86,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 impl Snapshots for GitSource {
     async fn head(&self, ctx: &TenantCtx, target: &Target, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
         let (repository, token) = self.repository(ctx, target).await?;
-        match path_of(&repository) {
-            Some(path) => {
-                let branch = branch.clone();
-                blocking(move || local::head(&path, &branch)).await
-            }
-            None => {
-                let refs = self.remote(&repository, token.as_ref()).refs().await?;
-                Ok(refs.get(branch.as_str()).cloned())
-            }
+        if let Some(path) = path_of(&repository) {
+            let branch = branch.clone();
+            blocking(move || local::head(&path, &branch)).await
+        } else {
+            let refs = self.remote(&repository, token.as_ref()).refs().await?;
+            Ok(refs.get(branch.as_str()).cloned())
         }
     }
 
@@ -103,6 +104,7 @@ impl Snapshots for GitSource {
             let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
             let stop = Arc::new(AtomicBool::new(false));
             let (stopped, url) = (Arc::clone(&stop), repository.location.clone());
+            let token = token.as_ref().and_then(basic);
             let work = blocking(move || fetch_into(&scratch, &url, token, &branch, limits, &stopped));
             let Ok(done) = tokio::time::timeout(FETCH, work).await else {
                 stop.store(true, Ordering::Relaxed);
@@ -118,13 +120,13 @@ impl Snapshots for GitSource {
 fn fetch_into(
     scratch: &Scratch,
     url: &str,
-    token: Option<Secret>,
+    authorization: Option<String>,
     branch: &BranchName,
     limits: Limits,
     stop: &Arc<AtomicBool>,
 ) -> Result<(CommitSha, Vec<u8>), Failure> {
     let into: &Path = &scratch.path().join("fetch");
-    local::fetch(url, token, branch, into, limits, stop)
+    local::fetch(url, authorization, branch, into, limits, stop)
 }
 
 #[async_trait]

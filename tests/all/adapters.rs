@@ -1,0 +1,50 @@
+//! Each adapter of a port against the port's suite.
+
+use std::sync::Arc;
+
+use engine::port::{Clock, Secret};
+use local::{Db, FileSecrets, FolderBlobs, LocalVault, SqliteQueue, SqliteTable, SystemIds};
+use stories::contract;
+use stories::world::ShiftedClock;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sqlite_table_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = SqliteTable::new(Db::open(dir.path()).unwrap());
+    contract::table(Arc::new(table), &ShiftedClock::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sqlite_queue_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ShiftedClock::default());
+    let queue =
+        SqliteQueue::new(Db::open(dir.path()).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
+    contract::queue(Arc::new(queue), &move |seconds| clock.forward(seconds)).await;
+}
+
+#[tokio::test]
+async fn the_folder_of_blobs_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    contract::blobs(Arc::new(FolderBlobs::new(dir.path()))).await;
+}
+
+#[tokio::test]
+async fn the_local_vault_keeps_the_contract() {
+    contract::vault(Arc::new(LocalVault::new(Secret::new(b"master".as_slice())))).await;
+}
+
+#[test]
+fn secrets_are_made_once_and_kept_from_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let first = FileSecrets::open(dir.path()).unwrap().versions("sealing-key").unwrap();
+    let second = FileSecrets::open(dir.path()).unwrap().versions("sealing-key").unwrap();
+    assert_eq!(first[0].expose(), second[0].expose());
+    assert!(FileSecrets::open(dir.path()).unwrap().versions("unknown").unwrap().is_empty());
+    let path = dir.path().join("secrets.toml");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = FileSecrets::open(dir.path()).unwrap_err();
+    assert!(refused.message.contains("chmod 600"), "{refused}");
+}

@@ -1,0 +1,3 @@
+//! Stories through the front door.
+
+mod way;

@@ -1,0 +1,86 @@
+//! What every `Queue` promises.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::port::{MAX_RECEIVES, Outgoing, Queue};
+
+const NOTHING: Duration = Duration::ZERO;
+const LONG: Duration = Duration::from_secs(60);
+
+fn message(body: &str, delay: Duration) -> Outgoing {
+    Outgoing { queue: "plan", body: body.to_owned(), group: "ten_contract".to_owned(), delay }
+}
+
+/// Runs the suite; `forward` puts the adapter's clock forward by seconds.
+pub async fn queue(queue: Arc<dyn Queue>, forward: &(dyn Fn(i64) + Send + Sync)) {
+    assert_eq!(queue.receive("plan", 10, LONG, NOTHING).await.unwrap(), Vec::new());
+    queue.send(message("one", NOTHING)).await.unwrap();
+    let first = queue.receive("plan", 10, LONG, NOTHING).await.unwrap().remove(0);
+    assert_eq!((first.body.as_str(), first.receives), ("one", 1));
+    assert!(queue.receive("plan", 10, LONG, NOTHING).await.unwrap().is_empty(), "hidden while it is handled");
+    assert!(queue.receive("review", 10, LONG, NOTHING).await.unwrap().is_empty(), "queues do not mix");
+    forward(61);
+    let second = queue.receive("plan", 10, LONG, NOTHING).await.unwrap().remove(0);
+    assert_eq!(second.receives, 2, "it comes again when its visibility lapses");
+    queue.ack("plan", &first.receipt).await.unwrap();
+    forward(61);
+    let third = queue.receive("plan", 10, LONG, NOTHING).await.unwrap().remove(0);
+    assert_eq!(third.receives, 3, "a lapsed receipt removes nothing");
+    queue.hide("plan", &third.receipt, NOTHING).await.unwrap();
+    let fourth = queue.receive("plan", 10, LONG, NOTHING).await.unwrap().remove(0);
+    queue.ack("plan", &fourth.receipt).await.unwrap();
+    forward(61);
+    assert!(queue.receive("plan", 10, LONG, NOTHING).await.unwrap().is_empty(), "acknowledged is gone");
+    delays(queue.as_ref(), forward).await;
+    dead_letters(queue.as_ref(), forward).await;
+    nothing_is_handed_out_twice(&queue).await;
+}
+
+async fn delays(queue: &dyn Queue, forward: &(dyn Fn(i64) + Send + Sync)) {
+    queue.send(message("later", Duration::from_secs(30))).await.unwrap();
+    assert!(queue.receive("plan", 10, LONG, NOTHING).await.unwrap().is_empty());
+    forward(31);
+    let later = queue.receive("plan", 10, LONG, NOTHING).await.unwrap().remove(0);
+    queue.ack("plan", &later.receipt).await.unwrap();
+}
+
+async fn dead_letters(queue: &dyn Queue, forward: &(dyn Fn(i64) + Send + Sync)) {
+    queue.send(message("poison", NOTHING)).await.unwrap();
+    for receives in 1..=MAX_RECEIVES {
+        let again = queue.receive("plan", 1, LONG, NOTHING).await.unwrap().remove(0);
+        assert_eq!(again.receives, receives);
+        forward(61);
+    }
+    assert!(queue.receive("plan", 1, LONG, NOTHING).await.unwrap().is_empty());
+    let dead = queue.receive_dead("plan", 10).await.unwrap().remove(0);
+    assert_eq!(dead.body, "poison");
+    queue.ack_dead("plan", &dead.receipt).await.unwrap();
+    assert!(queue.receive_dead("plan", 10).await.unwrap().is_empty());
+}
+
+async fn nothing_is_handed_out_twice(queue: &Arc<dyn Queue>) {
+    for number in 0..200 {
+        queue.send(message(&format!("m{number}"), NOTHING)).await.unwrap();
+    }
+    let mut receivers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let queue = Arc::clone(queue);
+        receivers.spawn(async move {
+            let mut bodies = Vec::new();
+            loop {
+                let received = queue.receive("plan", 7, LONG, NOTHING).await.unwrap();
+                if received.is_empty() {
+                    return bodies;
+                }
+                for message in received {
+                    queue.ack("plan", &message.receipt).await.unwrap();
+                    bodies.push(message.body);
+                }
+            }
+        });
+    }
+    let bodies: Vec<String> = receivers.join_all().await.into_iter().flatten().collect();
+    assert_eq!((bodies.len(), bodies.iter().collect::<BTreeSet<_>>().len()), (200, 200));
+}
