@@ -1,3 +1,10 @@
 //! Stories through the front door.
 
+mod events;
+mod gates;
+mod recovery;
+mod safety;
+mod settings;
+mod terminal;
 mod way;
+mod webhooks;

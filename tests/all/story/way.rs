@@ -114,7 +114,17 @@ async fn people_see_each_step_of_the_way() {
     Say `@prfactory approve HASH`, `@prfactory replan INSTRUCTION` or `@prfactory reject REASON`.
     ");
     let questions = world.hears("SHOP-3", "**Questions").await;
-    insta::assert_snapshot!(questions.split("<!--").next().unwrap().trim_end(), @"");
+    insta::assert_snapshot!(questions.split("<!--").next().unwrap().trim_end(), @r"
+    **Questions before I go on**
+
+    Raise the tax: 1 instruction(s), 6 place(s) in 3 file(s).
+
+    1. *scope* — The text occurs in 3 files: src/cart.py, src/price.py, tests/test_price.py. Should all of them change?
+       Options: All of them change · Keep `PATH` as it is
+       Default: All of them change
+
+    Say `@prfactory answer 1: …` (what you leave out takes its default), or `@prfactory skip`.
+    ");
     world.approve("ada", "SHOP-3").await;
     world.reaches("SHOP-3", "in_review").await;
     let status = world.hears("SHOP-3", "pull request open").await;

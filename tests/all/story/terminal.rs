@@ -1,0 +1,127 @@
+//! The binary, as a person types it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use domain::name::BranchName;
+use domain::path::RepoPath;
+use serde_json::Value;
+use workspace::{Revision, create_repository};
+
+/// The binary that `cargo test` built beside this one.
+fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("prfactory")
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).env_remove("ANTHROPIC_API_KEY").output().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn git(repository: &str, arguments: &[&str]) -> String {
+    let output = Command::new("git").arg("--git-dir").arg(repository).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_demo_ends_with_a_branch_that_holds_the_change() {
+    let output = run(&["demo", "--yes", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = lines(&output);
+    let forged = lines.iter().find(|line| line["signature"] == "forged").unwrap();
+    assert_eq!((forged["status"].as_u64(), forged["tickets"].as_u64()), (Some(401), Some(0)));
+    let last = lines.last().unwrap();
+    for field in ["ticket", "state", "repository", "branch", "base", "head", "change_set", "pull_request"] {
+        assert!(!last[field].is_null(), "{field} is missing in {last}");
+    }
+    let repository = last["repository"].as_str().unwrap();
+    let (branch, head) = (last["branch"].as_str().unwrap(), last["head"].as_str().unwrap());
+    assert_eq!(git(repository, &["rev-parse", branch]).trim(), head);
+    git(repository, &["fsck", "--strict"]);
+    assert!(git(repository, &["show", &format!("{branch}:greeter/__main__.py")]).contains("def greeting(name):"));
+    let data = last["data"].as_str().unwrap();
+    let shown = run(&["--data", data, "--json", "status", "KAN-22"]);
+    assert_eq!(lines_of(&shown)[0]["state"], "in_review");
+    let missing = run(&["--data", data, "status", "KAN-99"]);
+    assert_eq!(missing.status.code(), Some(4));
+    let refused = run(&["--data", data, "approve", "KAN-22"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let diff = run(&["--data", data, "pr", "KAN-22"]);
+    assert!(String::from_utf8_lossy(&diff.stdout).contains("+def greeting(name):"));
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+fn lines_of(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    lines(output)
+}
+
+fn own_repository(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
+    let path = dir.join("own.git");
+    let files = files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), (*text).to_owned())).collect();
+    let history = [Revision { message: "Start".to_owned(), at: "2026-01-01T00:00:00Z".parse().unwrap(), files }];
+    create_repository(&path, &BranchName::parse("trunk").unwrap(), &history).unwrap();
+    path
+}
+
+#[test]
+fn the_demo_works_on_somebodys_own_repository_and_writes_one_branch() {
+    let rust: &[(&str, &str)] =
+        &[("src/lib.rs", "pub fn limit() -> u32 {\n    10\n}\n"), ("README.md", "limit is 10\r\nsecond line")];
+    let script: &[(&str, &str)] =
+        &[("index.js", "export const limit = 10;\n"), ("docs/a.md", "<!-- keep -->\nlimit\n")];
+    let rename = ("# Name it\n\nRename `limit` to `ceiling`.\n", "ceiling");
+    let create = ("# Say what it is\n\nCreate `NOTES.md` with:\n```\nIt limits things.\n```\n", "It limits things.");
+    for files in [rust, script] {
+        for (ticket, expected) in [rename, create] {
+            let dir = tempfile::tempdir().unwrap();
+            let repository = own_repository(dir.path(), files);
+            let file = dir.path().join("ticket.md");
+            std::fs::write(&file, ticket).unwrap();
+            let (repository, file) = (repository.to_str().unwrap(), file.to_str().unwrap());
+            let output = run(&["demo", "--yes", "--json", "--repo", repository, "--ticket", file]);
+            let last = lines_of(&output).pop().unwrap();
+            let branch = last["branch"].as_str().unwrap();
+            let diff = git(repository, &["diff", "trunk", branch]);
+            assert!(diff.contains(expected), "{diff}");
+            assert!(!diff.lines().any(|line| line.starts_with('+') && line.contains("limit()")), "{diff}");
+            let branches = git(repository, &["for-each-ref", "--format=%(refname:short)"]);
+            assert_eq!(branches.lines().collect::<Vec<_>>(), [branch, "trunk"]);
+            std::fs::remove_dir_all(last["data"].as_str().unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mistakes_get_a_sentence_that_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("none");
+    let data = data.to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(&["--data", data, "status", "K-1"]).contains("prfactory init"));
+    assert!(said(&["--data", data, "serve"]).contains("prfactory init"));
+    assert_eq!(run(&["nonsense"]).status.code(), Some(2));
+    let init = run(&["--data", data, "init", "--repo", "acme/widgets", "--location", "/nowhere"]);
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    assert!(said(&["--data", data, "serve"]).contains("ANTHROPIC_API_KEY"));
+    let doctor = run(&["--data", data, "doctor"]);
+    let text = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(text.contains("BAD  repository acme/widgets") && text.contains("ANTHROPIC_API_KEY is not set"), "{text}");
+    assert!(
+        said(&["--data", data, "ticket", "create", "--key", "K 1", "--file", "/nowhere"])
+            .contains("/nowhere cannot be read")
+    );
+}
