@@ -301,7 +301,7 @@ impl World {
             let ticket = self.until("a ticket that waits", looks).await;
             match ticket.state.name() {
                 "awaiting_answers" => self.say("ada", key, "skip").await,
-                "awaiting_refinement_approval" => self.say("ada", key, "approve").await,
+                "awaiting_refinement_approval" => self.say("apo", key, "approve").await,
                 _ => return ticket,
             };
         }

@@ -96,6 +96,6 @@ async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, leas
         request: message.request.clone(),
         answer: record.answer,
         cost: record.cost,
-        incomplete: message.attempt > 1,
+        incomplete: lease.ticket.attempt > 0,
     })
 }

@@ -108,6 +108,8 @@ pub struct Ticket {
     pub turn: u64,
     /// Failed tries of this run.
     pub attempt: u32,
+    /// How often a person said `retry`; each gives the same model request a new answer.
+    pub retries: u32,
     /// The model call the run waits for.
     pub pending: Option<PendingCall>,
     /// The answer of the last model call that the run has not worked on yet.
@@ -210,6 +212,7 @@ impl Ticket {
             run: 1,
             turn: 1,
             attempt: 0,
+            retries: 0,
             pending: None,
             answer: None,
             checkpoint: None,
@@ -240,6 +243,11 @@ impl Ticket {
             created_at: new.at,
             updated_at: new.at,
         }
+    }
+
+    /// The number of the next try of a model request; the answer of an earlier one is never asked for again.
+    pub fn next_call(&self) -> u32 {
+        self.retries * crate::decide::MAX_ATTEMPTS + self.attempt + 1
     }
 
     /// The one target a ticket has for now.

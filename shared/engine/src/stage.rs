@@ -200,7 +200,7 @@ async fn settle(
             let ticket = &lease.ticket;
             let checkpoint: ContentHash = engine.blobs.put(ctx, &checkpoint).await?;
             let hash = artifact::store(engine, ctx, &*request).await?;
-            let attempt = ticket.attempt + 1;
+            let attempt = ticket.next_call();
             let policy = directory::policy_of(engine, ctx, Some(ticket)).await?;
             let call = (&hash, attempt);
             if !spend::reserve(engine, ctx, &ticket.id, call, reserve, policy.monthly_budget_usd).await? {

@@ -135,7 +135,7 @@ async fn max_review_rounds_hands_over_to_a_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_budget_of_a_ticket_pauses_before_the_call_and_goes_on_from_there() {
-    let world = with("budget_usd = \"0.20\"").await;
+    let world = with("budget_usd = \"0.168\"").await;
     world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
     let paused = world.reaches("SHOP-1", "paused").await;
     assert!(paused.budget.spent <= paused.budget.limit);

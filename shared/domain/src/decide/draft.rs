@@ -13,7 +13,7 @@ use crate::state::{PauseReason, Stage, State};
 use crate::ticket::Ticket;
 
 /// Most failed tries of one run before the ticket fails.
-pub(super) const MAX_ATTEMPTS: u32 = 5;
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
 
 /// The ticket as it will be, with what follows from it.
 pub(super) struct Draft<'a> {

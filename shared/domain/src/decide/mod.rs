@@ -19,6 +19,8 @@ use crate::state::{PauseReason, Stage, State};
 use crate::ticket::{PendingCall, Ticket};
 use draft::Draft;
 
+pub(crate) use draft::MAX_ATTEMPTS;
+
 /// What follows from an input; the engine commits all of it or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {

@@ -3,6 +3,7 @@
 use crate::artifact::{ArtifactRef, DecisionRecord, Verdict};
 use crate::decide::draft::Draft;
 use crate::decide::{Decision, Notice, quorum};
+use crate::error::Fault;
 use crate::input::{FixWhat, Request};
 use crate::principal::{Member, Principal};
 use crate::refusal::{Refusal, Why};
@@ -307,10 +308,16 @@ fn fix_review(
     Ok(draft.run(Stage::Revise, "asked to work through the review"))
 }
 
-fn retry(draft: Draft<'_>) -> Result<Decision, Refusal> {
-    let State::Failed { from, .. } = draft.ticket().state.clone() else {
+fn retry(mut draft: Draft<'_>) -> Result<Decision, Refusal> {
+    let State::Failed { from, error } = draft.ticket().state.clone() else {
         return Err(draft.refuse("retry"));
     };
+    draft.next().retries += 1;
+    if error.fault == Fault::Invalid {
+        // What led here is in the transcript; going on from it would lead here again.
+        draft.next().checkpoint = None;
+        draft.next().answer = None;
+    }
     Ok(draft.resume(*from, "retried"))
 }
 

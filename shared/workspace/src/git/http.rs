@@ -34,7 +34,7 @@ pub(crate) fn basic(token: &Secret) -> Option<String> {
 }
 
 /// Says whether a token may be sent to an address: by TLS, or without leaving this machine.
-pub fn may_carry_token(url: &str) -> bool {
+pub(crate) fn may_carry_token(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     url.scheme() == "https" || (url.scheme() == "http" && loopback)

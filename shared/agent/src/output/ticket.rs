@@ -1,57 +1,14 @@
-//! What the model may return: one typed shape a stage, checked before it becomes a domain value.
+//! What the stages before the change return: analysis, refined ticket, plan.
 
 use domain::artifact::{
-    Analysis, Confidence, Criterion, Disposition, FileAction, Finding, PlanBody, PlannedFile, Priority, Question,
-    Questions, Refinement, ReviewAnswer, Severity, ThreadAnswer,
+    Analysis, Confidence, Criterion, FileAction, PlanBody, PlannedFile, Priority, Question, Questions, Refinement,
 };
 use domain::money::Usd;
 use domain::path::RepoPath;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-/// Longest text of one field.
-const MAX_TEXT: usize = 16 * 1024;
-/// Most entries of one list.
-const MAX_LIST: usize = 100;
-
-/// A shape the model may return.
-pub trait Output: DeserializeOwned + JsonSchema {
-    /// Reads and bounds what the model sent; the error is written for the model.
-    fn parse(value: &Value) -> Result<Self, String> {
-        bounded(value)?;
-        serde_json::from_value(value.clone()).map_err(|error| format!("The input does not fit the schema: {error}"))
-    }
-
-    /// The JSON Schema of the tool's input.
-    fn schema() -> Value {
-        let mut schema = schemars::schema_for!(Self).to_value();
-        if let Some(object) = schema.as_object_mut() {
-            object.remove("$schema");
-            object.remove("title");
-        }
-        schema
-    }
-}
-
-fn bounded(value: &Value) -> Result<(), String> {
-    match value {
-        Value::String(text) if text.len() > MAX_TEXT => Err(format!("A text is longer than {MAX_TEXT} bytes.")),
-        Value::Array(list) if list.len() > MAX_LIST => Err(format!("A list has more than {MAX_LIST} entries.")),
-        Value::Array(list) => list.iter().try_for_each(bounded),
-        Value::Object(map) => map.values().try_for_each(bounded),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
-    }
-}
-
-fn path(text: &str) -> Result<RepoPath, String> {
-    RepoPath::parse(text).map_err(|error| error.to_string())
-}
-
-fn filled(name: &str, text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err(format!("`{name}` is empty.")) } else { Ok(text.trim().to_owned()) }
-}
+use crate::output::{Output, filled, path};
 
 /// What analysis returns.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -277,128 +234,6 @@ impl PlanOutput {
             risks: self.risks,
             out_of_scope: self.out_of_scope,
             estimated_cost,
-        })
-    }
-}
-
-/// What implementing returns; the change itself is in the overlay.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeOutput {
-    /// What was done, in a sentence or two.
-    pub summary: String,
-}
-
-impl Output for ChangeOutput {}
-
-/// What reviewing returns.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReviewOutput {
-    /// The verdict in a sentence or two.
-    pub summary: String,
-    /// The findings; none is fine.
-    pub findings: Vec<FindingOutput>,
-}
-
-/// One finding.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FindingOutput {
-    /// How grave it is.
-    pub severity: SeverityOutput,
-    /// The file it is about, or null.
-    pub path: Option<String>,
-    /// What is wrong and what would be right.
-    pub text: String,
-}
-
-/// How grave a finding is.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SeverityOutput {
-    /// Wrong or incomplete.
-    Critical,
-    /// Could be better.
-    Suggestion,
-}
-
-impl Output for ReviewOutput {}
-
-impl ReviewOutput {
-    /// Becomes a verdict and findings.
-    pub fn into_domain(self) -> Result<(String, Vec<Finding>), String> {
-        let finding = |f: FindingOutput| {
-            Ok(Finding {
-                severity: match f.severity {
-                    SeverityOutput::Critical => Severity::Critical,
-                    SeverityOutput::Suggestion => Severity::Suggestion,
-                },
-                path: f.path.as_deref().map(path).transpose()?,
-                text: filled("text", &f.text)?,
-            })
-        };
-        let findings: Result<Vec<Finding>, String> = self.findings.into_iter().map(finding).collect();
-        Ok((filled("summary", &self.summary)?, findings?))
-    }
-}
-
-/// What revising returns; the change itself is in the overlay.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevisionOutput {
-    /// What was done, in a sentence or two.
-    pub summary: String,
-    /// One answer a thread of the review.
-    pub threads: Vec<ThreadOutput>,
-}
-
-/// The answer to one thread.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ThreadOutput {
-    /// The thread's id.
-    pub id: String,
-    /// What became of it.
-    pub disposition: DispositionOutput,
-    /// Why, or what was done.
-    pub text: String,
-}
-
-/// What became of a thread.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DispositionOutput {
-    /// Done as asked.
-    Fixed,
-    /// Left as it is.
-    Declined,
-    /// Must be clarified.
-    Question,
-}
-
-impl Output for RevisionOutput {}
-
-impl RevisionOutput {
-    /// Becomes the answer to a review whose threads are known.
-    pub fn into_domain(self, threads: &[&str]) -> Result<ReviewAnswer, String> {
-        for id in threads {
-            if self.threads.iter().filter(|answer| answer.id == *id).count() != 1 {
-                return Err(format!("Thread `{id}` needs exactly one answer."));
-            }
-        }
-        let answer = |t: ThreadOutput| ThreadAnswer {
-            thread: t.id,
-            disposition: match t.disposition {
-                DispositionOutput::Fixed => Disposition::Fixed,
-                DispositionOutput::Declined => Disposition::Declined,
-                DispositionOutput::Question => Disposition::Question,
-            },
-            text: t.text,
-        };
-        Ok(ReviewAnswer {
-            summary: filled("summary", &self.summary)?,
-            threads: self.threads.into_iter().map(answer).collect(),
         })
     }
 }
