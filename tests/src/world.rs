@@ -1,5 +1,6 @@
 //! A whole system on loopback: real webhooks, real workers, real git; only the model is scripted.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -325,7 +326,7 @@ fn access(model: &ScriptedModel) -> ModelAccess {
 
 fn settings(setup: &Setup, dir: &Path, url: Option<String>) -> String {
     let location = url.unwrap_or_else(|| dir.join("repositories/shop.git").display().to_string());
-    let token = if setup.http { format!("token_file = {:?}\n", dir.join("token")) } else { String::new() };
+    let token = if setup.http { format!("token_file = '{}'\n", dir.join("token").display()) } else { String::new() };
     let mut text = format!(
         "[[tenant]]\nid = \"ten_acme\"\ninstallations = [{INSTALLATION}]\n\n[tenant.policy]\n{}\n\n",
         setup.policy
@@ -336,10 +337,16 @@ fn settings(setup: &Setup, dir: &Path, url: Option<String>) -> String {
         ("wil", "writer", 3, "jira-wil"),
         ("rea", "reader", 4, "jira-rea"),
     ] {
-        text.push_str(&format!("[[tenant.member]]\nid = \"mem_{id}\"\nname = \"{id}\"\nrole = \"{role}\"\ngithub = {github}\njira = \"{jira}\"\n\n"));
+        let _ = writeln!(
+            text,
+            "[[tenant.member]]\nid = \"mem_{id}\"\nname = \"{id}\"\nrole = \"{role}\"\ngithub = {github}\njira = \"{jira}\"\n\n"
+        );
     }
-    text.push_str(&format!("[[tenant.repository]]\nname = \"Codertocat/Hello-World\"\nlocation = {location:?}\nbase = \"main\"\nprojects = [\"SHOP\"]\n{token}\n"));
-    text.push_str(&format!("[[tenant.endpoint]]\nid = \"{ENDPOINT}\"\ngeneration = 1\n"));
+    let _ = writeln!(
+        text,
+        "[[tenant.repository]]\nname = \"Codertocat/Hello-World\"\nlocation = {location:?}\nbase = \"main\"\nprojects = [\"SHOP\"]\n{token}\n"
+    );
+    let _ = writeln!(text, "[[tenant.endpoint]]\nid = \"{ENDPOINT}\"\ngeneration = 1\n");
     text
 }
 

@@ -30,8 +30,8 @@ impl SqliteTable {
     }
 }
 
-fn failed(error: DbError) -> TableError {
-    match (error.is_busy(), &error) {
+fn failed(error: &DbError) -> TableError {
+    match (error.is_busy(), error) {
         (true, _) => TableError::Throttled,
         (false, DbError::Closed) => TableError::Unknown,
         (false, DbError::Sqlite(_) | DbError::Folder { .. }) => TableError::Invalid(error.to_string()),
@@ -44,7 +44,7 @@ const COLUMNS: &str = "pk, sk, version, fence, lease_until, listing_pk, listing_
 impl Table for SqliteTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, TableError> {
         let key = key.clone();
-        self.db.read(move |connection| load(connection, &key)).await.map_err(failed)
+        self.db.read(move |connection| load(connection, &key)).await.map_err(|error| failed(&error))
     }
 
     async fn query(
@@ -74,7 +74,7 @@ impl Table for SqliteTable {
                 found.collect::<rusqlite::Result<Vec<Item>>>()
             })
             .await
-            .map_err(failed)?;
+            .map_err(|error| failed(&error))?;
         let full = items.len() >= limit;
         let last = items.last().map(|item| match index {
             Index::Primary => item.key.sort().to_owned(),
@@ -100,7 +100,7 @@ impl Table for SqliteTable {
                 Ok(Ok(()))
             })
             .await
-            .map_err(failed)?
+            .map_err(|error| failed(&error))?
     }
 
     async fn due(&self, _proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
@@ -114,7 +114,7 @@ impl Table for SqliteTable {
                 keys.collect()
             })
             .await
-            .map_err(failed)
+            .map_err(|error| failed(&error))
     }
 }
 

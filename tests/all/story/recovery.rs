@@ -122,7 +122,7 @@ async fn what_a_crash_left_in_the_outbox_or_without_a_message_is_swept() {
     world.client("ada").ask(&key, wish).await.unwrap();
     // The message to the first stage is lost: whoever took it died, and its acknowledgement stood.
     let queue = &world.system.engine.queue;
-    let lost = queue.receive("snapshot", 1, Duration::from_secs(60), Duration::ZERO).await.unwrap().remove(0);
+    let lost = queue.receive("snapshot", 1, Duration::from_mins(1), Duration::ZERO).await.unwrap().remove(0);
     queue.ack("snapshot", &lost.receipt).await.unwrap();
     world.work();
     assert_eq!(sweep::handle(&world.system.engine).await.unwrap().tickets, 0, "not stranded yet");

@@ -28,7 +28,10 @@ async fn a_signed_delivery_becomes_a_pull_request_and_a_merge_completes_it() {
     let hash = &ticket.change_set.as_ref().unwrap().hash;
     let approved: ChangeSet = artifact::load(&world.system.engine, client.ctx(), hash).await.unwrap();
     let named = world.run_git(&["diff", "--name-only", "main", &branch]);
-    assert_eq!(named.lines().collect::<Vec<_>>(), approved.files.keys().map(|p| p.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        named.lines().collect::<Vec<_>>(),
+        approved.files.keys().map(domain::path::RepoPath::as_str).collect::<Vec<_>>()
+    );
     for (path, change) in &approved.files {
         let FileChange::Write { text, .. } = change else { panic!("nothing is deleted here") };
         assert_eq!(world.run_git(&["show", &format!("{branch}:{path}")]), text.trim_end());

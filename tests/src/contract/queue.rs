@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::port::{MAX_RECEIVES, Outgoing, Queue};
 
 const NOTHING: Duration = Duration::ZERO;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn message(body: &str, delay: Duration) -> Outgoing {
     Outgoing { queue: "plan", body: body.to_owned(), group: "ten_contract".to_owned(), delay }

@@ -60,7 +60,7 @@ async fn conditions(table: &dyn Table, key: &Key, now: Timestamp) {
 async fn leases(table: &dyn Table, key: &Key, now: Timestamp) {
     let mut item = Item::new(key.clone(), json!({}));
     item.fence = 7;
-    item.lease_until = Some(now + Duration::from_secs(60));
+    item.lease_until = Some(now + Duration::from_mins(1));
     table.transact(vec![Write::Put { item, when: vec![] }]).await.unwrap();
     let check = |when| vec![Write::Check { key: key.clone(), when: vec![when] }];
     assert!(table.transact(check(Condition::NotBefore(now))).await.is_err());
@@ -70,7 +70,7 @@ async fn leases(table: &dyn Table, key: &Key, now: Timestamp) {
     let stored = table.get(key).await.unwrap().unwrap();
     assert_eq!(
         stored.lease_until.map(Timestamp::as_microsecond),
-        Some((now + Duration::from_secs(60)).as_microsecond())
+        Some((now + Duration::from_mins(1)).as_microsecond())
     );
 }
 
