@@ -1,11 +1,12 @@
 //! The open side of `serve`: signed webhooks and health, nothing else.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use axum::routing::{any, get};
+use futures_util::StreamExt as _;
 use webhooks::{MAX_BODY, Receiver, Request, Response};
 
 /// The routes of this machine.
@@ -41,21 +42,33 @@ async fn jira(State(receiver): State<Receiver>, request: HttpRequest) -> HttpRes
     }
 }
 
-/// Reads a request whole, never more than the limit.
+/// Most bytes of a delivery that is too large that are still read, so that its sender can hear the answer.
+const MAX_DRAINED: usize = 4 * MAX_BODY;
+
+/// Reads a request whole, keeping never more than the limit.
 async fn read(request: HttpRequest) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
-    let too_large = || Response::problem(413, "too-large", "Delivery too large", "A delivery may have at most 6 MiB.");
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut total) = (Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let cut_off = |_| Response::problem(400, "cut-off", "Delivery cut off", "The body did not arrive whole.");
+        let chunk = chunk.map_err(cut_off)?;
+        total += chunk.len();
+        if total <= MAX_BODY {
+            bytes.extend_from_slice(&chunk);
+        } else if total > MAX_DRAINED {
+            break;
+        }
     }
-    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+    if total > MAX_BODY {
+        return Err(Response::problem(413, "too-large", "Delivery too large", "A delivery may have at most 6 MiB."));
+    }
     let headers = parts
         .headers
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    Ok(Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), headers, body: bytes.to_vec() })
+    Ok(Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), headers, body: bytes })
 }
 
 fn answer(response: Response) -> HttpResponse {
