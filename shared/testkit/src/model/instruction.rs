@@ -119,10 +119,11 @@ impl Instruction {
                 let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
                 format!("{text}{gap}{more}")
             }
-            Self::After { path: only, anchor, text: more } if only == path => text
-                .split_inclusive('\n')
-                .map(|line| if line.contains(anchor.as_str()) { format!("{line}{more}") } else { line.to_owned() })
-                .collect(),
+            Self::After { path: only, anchor, text: more } if only == path => {
+                let line = text.find(anchor.as_str()).and_then(|at| text.get(at..)?.find('\n').map(|end| at + end + 1));
+                let (head, tail) = line.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
+                if line.is_some() { format!("{head}{more}{tail}") } else { text.to_owned() }
+            }
             Self::Replace { .. }
             | Self::Create { .. }
             | Self::Append { .. }

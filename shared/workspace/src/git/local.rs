@@ -186,7 +186,7 @@ fn walk(
         let size = match kind {
             EntryKind::Submodule => 0,
             EntryKind::Regular | EntryKind::Executable | EntryKind::Symlink => {
-                repo.find_header(id).map_err(|error| invalid("a file cannot be read", error))?.size()
+                repo.find_header(id).map_err(|error| invalid(&format!("`{path}` cannot be read"), error))?.size()
             }
         };
         out.push(TreeEntry { path, kind, oid: id.to_hex().to_string(), size });
