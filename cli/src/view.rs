@@ -163,5 +163,5 @@ pub(crate) async fn comments(client: &Client, key: &TrackerKey) -> anyhow::Resul
 /// Undoes for a terminal what keeps text harmless in a browser.
 pub(crate) fn plain(text: &str) -> String {
     let text = text.split("<!-- prfactory:").next().unwrap_or("").trim_end();
-    text.replace("&#64;", "@").replace("&#35;", "#").replace("&#47;", "/").replace("&lt;", "<")
+    text.replace("&#64;", "@").replace("&#91;", "[").replace("&#35;", "#").replace("&#47;", "/").replace("&lt;", "<")
 }

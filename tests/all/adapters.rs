@@ -48,3 +48,29 @@ fn secrets_are_made_once_and_kept_from_others() {
     let refused = FileSecrets::open(dir.path()).unwrap_err();
     assert!(refused.message.contains("chmod 600"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_half_way_leaves_nothing_of_itself_and_all_of_its_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let insert = "INSERT INTO message (queue, grp, body, visible_at) VALUES ('q', 'g', ?1, 0)";
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let db = db.clone();
+        writes.spawn(async move {
+            let write = move |connection: &rusqlite::Connection| {
+                connection.execute(insert, [format!("first {number}")])?;
+                if number % 2 == 0 {
+                    connection.execute("INSERT INTO nowhere VALUES (1)", [])?;
+                }
+                connection.execute(insert, [format!("second {number}")]).map(|_| ())
+            };
+            (number, db.write(write).await.is_ok())
+        });
+    }
+    for (number, stands) in writes.join_all().await {
+        assert_eq!(stands, number % 2 == 1);
+    }
+    let count = |c: &rusqlite::Connection| c.query_row("SELECT COUNT(*) FROM message", [], |row| row.get::<_, i64>(0));
+    assert_eq!(db.read(count).await.unwrap(), 40);
+}

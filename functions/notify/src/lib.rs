@@ -1,6 +1,5 @@
 //! All that people read: one comment a kind, found again by its marker, edited in place.
 
-mod neutral;
 mod render;
 
 use std::sync::Arc;
@@ -16,8 +15,6 @@ use engine::{Disposition, Engine, RETRY_SOON};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-
-pub use neutral::neutral;
 
 /// What the function needs.
 #[derive(Clone)]

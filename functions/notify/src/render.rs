@@ -6,12 +6,13 @@ use domain::artifact::{Confidence, FileAction, Plan, PlanBody, Questions, Refine
 use domain::change_set::ChangeSet;
 use domain::decide::Notice;
 use domain::error::Failure;
+use domain::neutral::neutral;
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
 use engine::artifact::load;
 use engine::tenancy::TenantCtx;
 
-use crate::{Notify, Say, neutral};
+use crate::{Notify, Say};
 
 /// Most characters of a diff in a comment; the rest is read on the branch.
 const MAX_DIFF: usize = 20_000;

@@ -55,7 +55,11 @@ impl Work for Publish {
         let facts = brief(&self.engine, &input.ctx, ticket).await?;
         holder.intend(&format!("publish {}", change.hash), &[]).await?;
         let head = self.pushed(&input, target, &change_set).await?;
-        let text = text::pull_request(ticket, &facts, &input.policy, &change_set);
+        let mut decisions = Vec::new();
+        for hash in ticket.approved_plan.iter().chain(&ticket.approved_diff) {
+            decisions.extend(artifact::decisions(&self.engine, &input.ctx, &ticket.id, hash).await?);
+        }
+        let text = text::pull_request(ticket, &facts, &input.policy, &change_set, &decisions);
         let opened = match &ticket.pull_request {
             Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
             None => self.forge.open(&input.ctx, target, &head, &text).await?,

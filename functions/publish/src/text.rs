@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use agent::Facts;
-use domain::artifact::{FileAction, Severity, Verdict};
+use domain::artifact::{DecisionRecord, FileAction, Severity, Verdict};
 use domain::change_set::ChangeSet;
 use domain::hash::ContentHash;
+use domain::neutral::neutral;
 use domain::policy::Policy;
 use domain::ticket::Ticket;
 use engine::port::PullRequestText;
@@ -21,14 +22,20 @@ fn one_line(text: &str) -> String {
 }
 
 /// Title and body of the pull request; *Verification* says only what was recorded.
-pub(crate) fn pull_request(ticket: &Ticket, facts: &Facts, policy: &Policy, change_set: &ChangeSet) -> PullRequestText {
+pub(crate) fn pull_request(
+    ticket: &Ticket,
+    facts: &Facts,
+    policy: &Policy,
+    change_set: &ChangeSet,
+    decisions: &[DecisionRecord],
+) -> PullRequestText {
     let title = facts.refinement.as_ref().map_or(ticket.text.title.as_str(), |refined| refined.title.as_str());
     let mut body = String::new();
     if let Some(refined) = &facts.refinement {
-        let _ = writeln!(body, "{}\n", refined.description);
+        let _ = writeln!(body, "{}\n", neutral(&refined.description));
     }
     if let Some(plan) = &facts.plan {
-        let _ = writeln!(body, "## What was done\n\n{}\n", plan.body.summary);
+        let _ = writeln!(body, "## What was done\n\n{}\n", neutral(&plan.body.summary));
         let _ = writeln!(body, "| file | | why |\n|---|---|---|");
         for file in &plan.body.files {
             let action = match file.action {
@@ -36,14 +43,23 @@ pub(crate) fn pull_request(ticket: &Ticket, facts: &Facts, policy: &Policy, chan
                 FileAction::Modify => "changed",
                 FileAction::Delete => "removed",
             };
-            let _ = writeln!(body, "| `{}` | {action} | {} |", file.path, one_line(&file.why).replace('|', "\\|"));
+            let _ = writeln!(
+                body,
+                "| `{}` | {action} | {} |",
+                file.path,
+                neutral(&one_line(&file.why)).replace('|', "\\|")
+            );
         }
         body.push('\n');
     }
     body.push_str(&verification(ticket, facts, change_set));
-    body.push_str(&approvals(ticket));
+    body.push_str(&approvals(ticket, decisions));
     let _ = write!(body, "Ticket {} · {} spent on models", ticket.key, ticket.budget.spent);
-    PullRequestText { title: format!("[{}] {}", ticket.key, one_line(title)), body, draft: policy.draft_pull_requests }
+    PullRequestText {
+        title: format!("[{}] {}", ticket.key, one_line(&neutral(title))),
+        body,
+        draft: policy.draft_pull_requests,
+    }
 }
 
 fn verification(ticket: &Ticket, facts: &Facts, change_set: &ChangeSet) -> String {
@@ -73,13 +89,14 @@ fn verification(ticket: &Ticket, facts: &Facts, change_set: &ChangeSet) -> Strin
     text
 }
 
-fn approvals(ticket: &Ticket) -> String {
+fn approvals(ticket: &Ticket, decisions: &[DecisionRecord]) -> String {
     let mut text = String::new();
-    if let Some(plan) = &ticket.approved_plan {
-        let _ = writeln!(text, "Plan `{}` approved.", plan.short());
-    }
-    for record in ticket.decisions.iter().filter(|record| record.verdict == Verdict::Approved) {
-        let _ = writeln!(text, "`{}` approved by {}.", record.artifact.short(), record.name);
+    for record in decisions.iter().filter(|record| record.verdict == Verdict::Approved) {
+        let is_plan = ticket.approved_plan.as_ref() == Some(&record.artifact);
+        let what = if is_plan { "Plan" } else { "Diff" };
+        let note =
+            if record.note.is_empty() { String::new() } else { format!(": {}", neutral(&one_line(&record.note))) };
+        let _ = writeln!(text, "{what} `{}` approved by {}{note}.", record.artifact.short(), record.name);
     }
     text.push('\n');
     text

@@ -10,6 +10,7 @@ pub mod id;
 pub mod input;
 pub mod money;
 pub mod name;
+pub mod neutral;
 pub mod path;
 pub mod policy;
 pub mod principal;

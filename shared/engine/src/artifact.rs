@@ -1,7 +1,7 @@
 //! Artifacts: stored whole as blobs, listed as rows, addressed by hash.
 
 use domain::Timestamp;
-use domain::artifact::ArtifactRef;
+use domain::artifact::{ArtifactRef, DecisionRecord};
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
 use domain::id::TicketId;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Engine;
 use crate::key::{Key, TicketPartition};
-use crate::port::{Item, Write};
+use crate::port::{Index, Item, Write};
 use crate::tenancy::TenantCtx;
 
 /// Stores an artifact; its hash is the hash of its JSON.
@@ -40,4 +40,20 @@ pub fn row(ctx: &TenantCtx, ticket: &TicketId, kind: &str, artifact: &ArtifactRe
         json!({ "version": artifact.version, "hash": artifact.hash, "changed": artifact.changed, "at": at }),
     );
     Write::Put { item, when: Vec::new() }
+}
+
+/// Everybody's decisions on an artifact, in the order of members' ids.
+pub async fn decisions(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    ticket: &TicketId,
+    hash: &ContentHash,
+) -> Result<Vec<DecisionRecord>, Failure> {
+    let partition = Key::partition_of(ctx, TicketPartition::of(ticket).as_str());
+    let page = engine.table.query(Index::Primary, &partition, &format!("DECISION#{hash}#"), 100, None).await?;
+    let read = |item: Item| {
+        serde_json::from_value(item.body)
+            .map_err(|error| Failure::new(Fault::Bug, format!("a stored decision cannot be read: {error}")))
+    };
+    page.items.into_iter().map(read).collect()
 }

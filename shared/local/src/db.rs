@@ -41,7 +41,8 @@ impl DbError {
 }
 
 type Finish = Box<dyn FnOnce(Option<rusqlite::Error>) + Send>;
-type Job = Box<dyn FnOnce(&Connection) -> Finish + Send>;
+/// Runs on the connection, or hears why there is none; says whether its writes may stand.
+type Job = Box<dyn FnOnce(Result<&Connection, rusqlite::Error>) -> (bool, Finish) + Send>;
 
 /// The state file of one machine.
 #[derive(Debug, Clone)]
@@ -115,15 +116,17 @@ where
 {
     let (tell, told) = oneshot::channel();
     let job: Job = Box::new(move |connection| {
-        let result = work(connection);
-        Box::new(move |commit_error| {
+        let result = connection.and_then(work);
+        let stands = result.is_ok();
+        let finish: Finish = Box::new(move |commit_error| {
             let result = match commit_error {
                 Some(error) => Err(error),
                 None => result,
             };
             // The caller may have been dropped; the write stands all the same.
             let _ = tell.send(result);
-        })
+        });
+        (stands, finish)
     });
     to.send(job).map_err(|_| DbError::Closed)?;
     Ok(told.await.map_err(|_| DbError::Closed)??)
@@ -141,7 +144,7 @@ fn connect(path: &Path) -> Result<Connection, DbError> {
 
 fn run_reader(connection: &Connection, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        job(connection)(None);
+        job(Ok(connection)).1(None);
     }
 }
 
@@ -149,13 +152,16 @@ fn run_writer(connection: &Connection, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
-        let mut finishes: Vec<Finish> = Vec::with_capacity(batch.len());
-        let begun = connection.execute_batch("BEGIN IMMEDIATE");
-        for job in batch {
-            finishes.push(in_savepoint(connection, job));
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            for job in batch {
+                job(Err(copy_of(&error))).1(None);
+            }
+            continue;
         }
-        let committed = begun.and_then(|()| connection.execute_batch("COMMIT"));
+        let finishes: Vec<Finish> = batch.into_iter().map(|job| in_savepoint(connection, job)).collect();
+        let committed = connection.execute_batch("COMMIT");
         if committed.is_err() {
+            // Whether this works or not, nobody is told that the writes stand.
             let _ = connection.execute_batch("ROLLBACK");
         }
         for finish in finishes {
@@ -164,14 +170,17 @@ fn run_writer(connection: &Connection, jobs: &Receiver<Job>) {
     }
 }
 
-/// Runs one of several writes so that its failure undoes only itself.
+/// Runs one of several writes so that its failure undoes all of itself and nothing else.
 fn in_savepoint(connection: &Connection, job: Job) -> Finish {
-    let opened = connection.execute_batch("SAVEPOINT one");
-    let finish = job(connection);
-    if opened.is_ok() {
-        let _ = connection.execute_batch("RELEASE one");
+    if let Err(error) = connection.execute_batch("SAVEPOINT one") {
+        return job(Err(error)).1;
     }
-    finish
+    let (stands, finish) = job(Ok(connection));
+    let end = if stands { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
+    match connection.execute_batch(end) {
+        Ok(()) => finish,
+        Err(error) => Box::new(move |commit| finish(Some(commit.unwrap_or(error)))),
+    }
 }
 
 fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {

@@ -1,11 +1,11 @@
 //! Makes text that a model or a stranger wrote harmless where it is shown.
 
-use domain::gate::is_hidden;
+use crate::gate::is_hidden;
 
 /// Most characters of one piece; forges stop at 65,536 a comment.
 const MAX: usize = 20_000;
 
-/// Removes images and hidden characters, and defuses mentions, references and lines that look like commands.
+/// Removes hidden characters, and defuses images, mentions, references and lines that look like commands.
 pub fn neutral(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().filter(|c| !is_hidden(*c)).take(MAX).peekable();
@@ -13,7 +13,7 @@ pub fn neutral(text: &str) -> String {
     while let Some(c) = chars.next() {
         let next = chars.peek().copied();
         match c {
-            '!' if next == Some('[') => {}
+            '[' if out.ends_with('!') => out.push_str("&#91;"),
             '<' => out.push_str("&lt;"),
             '@' if next.is_some_and(char::is_alphanumeric) => out.push_str("&#64;"),
             '#' if next.is_some_and(|n| n.is_ascii_digit()) => out.push_str("&#35;"),
@@ -23,4 +23,19 @@ pub fn neutral(text: &str) -> String {
         line_start = c == '\n' || (line_start && c == ' ');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_acts_where_it_is_shown(text in "[ a/@#1!<\\[\n\u{202e}]{0,60}") {
+            let shown = neutral(&text);
+            proptest::prop_assert!(!shown.contains("![") && !shown.contains("@a") && !shown.contains("#1"));
+            proptest::prop_assert!(!shown.contains(['<', '\u{202e}']), "shown: {}", shown);
+            proptest::prop_assert!(!shown.lines().any(|line| line.trim_start().starts_with('/')));
+        }
+    }
 }
