@@ -147,7 +147,6 @@ impl System {
         let publish = publish::Publish {
             engine: engine.clone(),
             workspace: ports().1,
-            snapshots: Arc::clone(&self.source) as _,
             commits: Arc::clone(&self.source) as _,
             forge: Arc::clone(&self.forge) as _,
         };

@@ -141,6 +141,13 @@ impl World {
         self.workers = Some(self.system.work(access(&self.model), 2).unwrap());
     }
 
+    /// Lets every worker finish what it has and stops them all.
+    pub async fn rest(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
+        }
+    }
+
     /// Stops everything and fails if the model was sent what it did not expect.
     pub async fn end(self) {
         self.server.stop().await;

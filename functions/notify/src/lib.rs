@@ -58,8 +58,8 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
         return Disposition::Ack;
     };
     match tell(function, &ctx, &opened.body).await {
-        Ok(true) => Disposition::Ack,
-        Ok(false) => RETRY_SOON,
+        Ok(None) => Disposition::Ack,
+        Ok(Some(after)) => Disposition::Retry { after },
         Err(failure) if failure.fault.is_retryable() => {
             tracing::warn!(tenant.id = %ctx.tenant(), error = %failure, "people could not be told yet");
             RETRY_SOON
@@ -71,15 +71,15 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
     }
 }
 
-/// Says everything a message asks for; false when another writer is at one of the comments.
-async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Result<bool, Failure> {
+/// Says everything a message asks for, or how many seconds another writer may still be at one of the comments.
+async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Result<Option<u32>, Failure> {
     let (key, says) = match message {
         NotifyMessage::Reply { key, to, text } => {
             (key.clone(), vec![Say { kind: format!("reply-{to}"), text: text.clone() }])
         }
         NotifyMessage::Notice { ticket, notice } => {
             let Some(row) = engine::ticket::load(&function.engine, ctx, ticket).await? else {
-                return Ok(true);
+                return Ok(None);
             };
             let says = render::render(function, ctx, &row.ticket, notice).await?;
             let id = row.ticket.id.clone();
@@ -87,15 +87,15 @@ async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Re
             (row.ticket.key.clone(), named.collect())
         }
     };
-    let mut all = true;
+    let mut wait = None;
     for say in says {
-        all &= post(function, ctx, &key, &say).await?;
+        wait = wait.max(post(function, ctx, &key, &say).await?);
     }
-    Ok(all)
+    Ok(wait)
 }
 
 /// Brings one comment up to date: intent first, then the write, then what came of it.
-async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -> Result<bool, Failure> {
+async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -> Result<Option<u32>, Failure> {
     let table = &function.engine.table;
     let place = Key::of(ctx, &format!("SAID#{key}"), say.kind.clone());
     let before = table.get(&place).await?;
@@ -103,9 +103,12 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
         before.as_ref().and_then(|item| serde_json::from_value(item.body.clone()).ok()).unwrap_or_default();
     let shows = ContentHash::of(say.text.as_bytes());
     if known.shows.as_ref() == Some(&shows) {
-        return Ok(true);
+        return Ok(None);
     }
     let now = function.engine.clock.now();
+    if let Some(until) = before.as_ref().and_then(|item| item.lease_until).filter(|until| *until > now) {
+        return Ok(Some(u32::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1));
+    }
     let mut item = before.clone().unwrap_or_else(|| Item::new(place, json!(known)));
     let mut when = vec![Condition::NotBefore(now)];
     match &before {
@@ -117,7 +120,7 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
     item.lease_until = Some(now + LEASE);
     match table.transact(vec![Write::Put { item: item.clone(), when }]).await {
         Ok(()) => {}
-        Err(TableError::Condition { .. }) => return Ok(false),
+        Err(TableError::Condition { .. }) => return Ok(Some(1)),
         Err(error) => return Err(error.into()),
     }
     let posted = write(function, ctx, key, say, known.id.as_deref()).await?;
@@ -126,8 +129,8 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
     item.lease_until = None;
     item.body = json!(Known { id: Some(posted.id), shows: Some(shows) });
     match table.transact(vec![Write::Put { item, when }]).await {
-        Ok(()) => Ok(true),
-        Err(TableError::Condition { .. }) => Ok(false),
+        Ok(()) => Ok(None),
+        Err(TableError::Condition { .. }) => Ok(Some(1)),
         Err(error) => Err(error.into()),
     }
 }

@@ -12,7 +12,7 @@ use domain::input::Outcome;
 use domain::name::CommitSha;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::port::{CommitMeta, Commits, Forge, PullRequestState, Snapshots, Workspace};
+use engine::port::{CommitMeta, Commits, Forge, PullRequestState, Workspace};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
@@ -24,8 +24,6 @@ pub struct Publish {
     pub engine: Engine,
     /// Opens the snapshot.
     pub workspace: Arc<dyn Workspace>,
-    /// Reads branches.
-    pub snapshots: Arc<dyn Snapshots>,
     /// Writes commits.
     pub commits: Arc<dyn Commits>,
     /// Opens pull requests.
@@ -79,13 +77,16 @@ impl Work for Publish {
         {
             self.forge.close(ctx, target, opened.reference.number).await?;
         }
-        match self.snapshots.head(ctx, target, &target.branch).await? {
-            Some(head) => {
-                self.commits.delete_branch(ctx, target, &head).await?;
-                Ok(format!("branch `{}` was removed again", target.branch))
-            }
-            None => Ok("nothing had been written".to_owned()),
+        let (Some(change), Some(snapshot)) = (&ticket.change_set, &target.snapshot) else {
+            return Ok("nothing had been written".to_owned());
+        };
+        let change_set: ChangeSet = artifact::load(&self.engine, ctx, &change.hash).await?;
+        let tree = self.workspace.open(ctx, snapshot).await?;
+        let meta = meta(ticket, &change_set);
+        if self.commits.undo(ctx, target, tree.as_ref(), &change_set, &meta).await? {
+            return Ok(format!("branch `{}` was removed again", target.branch));
         }
+        Ok("nothing of ours is left outside".to_owned())
     }
 }
 
@@ -98,13 +99,18 @@ impl Publish {
             return Ok(pull.head.clone());
         }
         let tree = input.open(self.workspace.as_ref()).await?;
-        let before = ticket.pull_request.as_ref().map(|pull| pull.head.clone());
-        let meta = CommitMeta {
-            message: text::commit_message(ticket, &hash),
-            at: ticket.approved_at.unwrap_or(ticket.created_at),
-            parents: vec![before.clone().unwrap_or_else(|| change_set.base.clone())],
-        };
-        self.commits.push(&input.ctx, target, tree.as_ref(), change_set, &meta, before.as_ref()).await
+        let before = ticket.pull_request.as_ref().map(|pull| &pull.head);
+        self.commits.push(&input.ctx, target, tree.as_ref(), change_set, &meta(ticket, change_set), before).await
+    }
+}
+
+/// Everything of the commit that is not the change itself; the same ticket always gives the same.
+fn meta(ticket: &Ticket, change_set: &ChangeSet) -> CommitMeta {
+    let parent = ticket.pull_request.as_ref().map_or(&change_set.base, |pull| &pull.head);
+    CommitMeta {
+        message: text::commit_message(ticket, &change_set.hash()),
+        at: ticket.approved_at.unwrap_or(ticket.created_at),
+        parents: vec![parent.clone()],
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stories through the front door.
 
+mod cancelling;
 mod events;
 mod gates;
 mod recovery;

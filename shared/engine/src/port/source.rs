@@ -106,6 +106,15 @@ pub trait Commits: Send + Sync {
         expected: Option<&CommitSha>,
     ) -> Result<CommitSha, Failure>;
 
-    /// Removes the target's branch if it points at the expected commit.
-    async fn delete_branch(&self, ctx: &TenantCtx, target: &Target, expected: &CommitSha) -> Result<(), Failure>;
+    /// Removes the target's branch if it points at the very commit that [`Commits::push`] makes of these arguments.
+    ///
+    /// Says whether it was there; a branch with anybody else's commit stays.
+    async fn undo(
+        &self,
+        ctx: &TenantCtx,
+        target: &Target,
+        tree: &dyn SourceTree,
+        change_set: &ChangeSet,
+        meta: &CommitMeta,
+    ) -> Result<bool, Failure>;
 }

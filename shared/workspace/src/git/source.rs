@@ -163,17 +163,26 @@ impl Commits for GitSource {
         Ok(commit)
     }
 
-    async fn delete_branch(&self, ctx: &TenantCtx, target: &Target, expected: &CommitSha) -> Result<(), Failure> {
+    async fn undo(
+        &self,
+        ctx: &TenantCtx,
+        target: &Target,
+        tree: &dyn SourceTree,
+        change_set: &ChangeSet,
+        meta: &CommitMeta,
+    ) -> Result<bool, Failure> {
+        let ours = object::build(tree, change_set, meta)?.commit;
         let (repository, token) = self.repository(ctx, target).await?;
-        if self.head(ctx, target, &target.branch).await?.as_ref() != Some(expected) {
-            return Ok(());
+        if self.head(ctx, target, &target.branch).await?.as_ref() != Some(&ours) {
+            return Ok(false);
         }
         match path_of(&repository) {
             Some(path) => {
-                let (branch, expected) = (target.branch.clone(), expected.clone());
-                blocking(move || local::delete(&path, &branch, &expected)).await
+                let branch = target.branch.clone();
+                blocking(move || local::delete(&path, &branch, &ours)).await?;
             }
-            None => self.remote(&repository, token.as_ref()).send(&target.branch, Some(expected), None, &[]).await,
+            None => self.remote(&repository, token.as_ref()).send(&target.branch, Some(&ours), None, &[]).await?,
         }
+        Ok(true)
     }
 }
