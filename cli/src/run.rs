@@ -86,7 +86,12 @@ async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
         &format!("listening on http://{address}; stop with Ctrl-C"),
         &json!({ "listening": address.to_string() }),
     );
-    tokio::signal::ctrl_c().await.context("signals cannot be received")?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("signals cannot be received")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("signals cannot be received")?,
+        _ = terminate.recv() => {}
+    }
     server.stop().await;
     workers.stop().await;
     Ok(Exit::Done)

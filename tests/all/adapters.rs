@@ -74,3 +74,46 @@ async fn a_write_that_fails_half_way_leaves_nothing_of_itself_and_all_of_its_nei
     let count = |c: &rusqlite::Connection| c.query_row("SELECT COUNT(*) FROM message", [], |row| row.get::<_, i64>(0));
     assert_eq!(db.read(count).await.unwrap(), 40);
 }
+
+#[test]
+fn scratch_directories_are_closed_to_others_and_gone_afterwards() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let sealer = engine::seal::Sealer::new(vec![Secret::new(b"key".as_slice())]);
+    let ctx = sealer.operator(&domain::id::TenantId::parse("ten_a").unwrap()).unwrap();
+    let scratch = workspace::Scratch::new(root.path(), &ctx).unwrap();
+    let path = scratch.path().to_owned();
+    assert!(path.starts_with(root.path().join("w/ten_a")));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    drop(scratch);
+    assert!(!path.exists());
+    std::mem::forget(workspace::Scratch::new(root.path(), &ctx).unwrap());
+    workspace::sweep(root.path()).unwrap();
+    assert!(!root.path().join("w").exists(), "what a killed process left is swept");
+}
+
+/// Secrets that count how often they are read.
+#[derive(Default)]
+struct Counted(std::sync::atomic::AtomicUsize);
+
+#[async_trait::async_trait]
+impl engine::port::Secrets for Counted {
+    async fn load(&self, _name: &str) -> Result<Vec<Secret>, domain::error::Failure> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(vec![Secret::new(b"secret".as_slice())])
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_bad_signatures_cost_one_read_a_minute() {
+    let (secrets, clock) = (Arc::new(Counted::default()), Arc::new(ShiftedClock::default()));
+    let cache = webhooks::SecretCache::new(Arc::clone(&secrets) as _, Arc::clone(&clock) as _);
+    for minute in 1..=3 {
+        for _ in 0..10_000 {
+            cache.load("github-webhook").await.unwrap();
+            cache.reload("github-webhook").await.unwrap();
+        }
+        assert_eq!(secrets.0.load(std::sync::atomic::Ordering::Relaxed), minute);
+        clock.forward(61);
+    }
+}

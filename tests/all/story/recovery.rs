@@ -133,6 +133,44 @@ async fn what_a_crash_left_in_the_outbox_or_without_a_message_is_swept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_never_ends_well_fails_its_ticket_with_a_reason() {
+    let mut world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let text = domain::ticket::TicketText { title: "Tax".to_owned(), body: TAX.to_owned() };
+    let wish = intake::CliWish::Create { text, repo: None, base: None };
+    world.client("ada").ask(&domain::name::TrackerKey::parse("SHOP-1").unwrap(), wish).await.unwrap();
+    for _ in 0..engine::port::MAX_RECEIVES {
+        let taken = world.system.engine.queue.receive("snapshot", 1, Duration::from_secs(30), Duration::ZERO).await;
+        assert_eq!(taken.unwrap().len(), 1);
+        world.clock.forward(31);
+    }
+    assert!(world.system.engine.queue.receive("snapshot", 1, Duration::ZERO, Duration::ZERO).await.unwrap().is_empty());
+    assert_eq!(sweep::handle(&world.system.engine).await.unwrap().dead, 1);
+    assert_eq!(sweep::handle(&world.system.engine).await.unwrap().dead, 0, "a buried letter stays buried");
+    let ticket = world.ticket("SHOP-1").await.unwrap();
+    let State::Failed { error, .. } = &ticket.state else { panic!("not failed: {:?}", ticket.state) };
+    assert!(error.message.contains("started several times"), "{error}");
+    world.work();
+    world.say("wil", "SHOP-1", "retry").await;
+    world.to_plan("SHOP-1").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_reserved_and_nobody_awaits_is_given_back_to_the_month() {
+    let world = World::start(Setup::default()).await;
+    world.model.fail_next(401, "no");
+    world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
+    world.reaches("SHOP-1", "failed").await;
+    let (engine, client) = (&world.system.engine, world.client("ada"));
+    let reserved = engine::spend::this_month(engine, client.ctx()).await.unwrap();
+    assert!(reserved.micros() > 100_000, "{reserved}");
+    world.clock.forward(3_700);
+    sweep::handle(engine).await.unwrap();
+    assert_eq!(engine::spend::this_month(engine, client.ctx()).await.unwrap().micros(), 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_base_that_moved_is_taken_when_harmless_and_makes_the_plan_stale_when_not() {
     let world = World::start(Setup::default()).await;
     let moved = |file: &str, text: &str| {

@@ -100,6 +100,59 @@ fn the_demo_works_on_somebodys_own_repository_and_writes_one_branch() {
     }
 }
 
+/// Runs a command against a folder until it prints an object with one of these states.
+fn until(data: &str, key: &str, states: &[&str]) -> Value {
+    for _ in 0..500 {
+        let output = run(&["--data", data, "--json", "status", key, "--watch"]);
+        let last = lines_of(&output).pop().unwrap();
+        if states.contains(&last["state"].as_str().unwrap()) {
+            return last;
+        }
+        assert_ne!(last["state"], "failed", "{last}");
+    }
+    panic!("{key} never came to {states:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_and_the_command_line_share_a_folder() {
+    let model = testkit::model::ScriptedModel::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let repository = own_repository(dir.path(), &[("a.txt", "one\n")]);
+    let ticket = dir.path().join("ticket.md");
+    std::fs::write(&ticket, "# Count on\n\nReplace `one` with `two` in `a.txt`.\n").unwrap();
+    let data = dir.path().join("data");
+    let (data, repository) = (data.to_str().unwrap(), repository.to_str().unwrap());
+    let init = run(&["--data", data, "init", "--repo", "me/own", "--location", repository, "--base", "trunk"]);
+    assert!(init.status.success());
+    let mut serve = Command::new(binary())
+        .args(["--data", data, "serve", "--listen", "127.0.0.1:0", "--model-url", &model.url(), "--model", "scripted"])
+        .env("ANTHROPIC_API_KEY", "canary-model-key")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let create =
+        run(&["--data", data, "--json", "ticket", "create", "--key", "T-1", "--file", ticket.to_str().unwrap()]);
+    assert_eq!(lines_of(&create)[0]["outcome"], "started");
+    until(data, "T-1", &["awaiting_refinement_approval"]);
+    assert!(run(&["--data", data, "approve", "T-1"]).status.success());
+    let waiting = until(data, "T-1", &["awaiting_plan_approval"]);
+    let hash: String = waiting["awaiting"].as_str().unwrap().chars().take(12).collect();
+    assert!(run(&["--data", data, "approve", "T-1", &hash, "--note", "go on"]).status.success());
+    let done = until(data, "T-1", &["in_review"]);
+    let branch = done["branch"].as_str().unwrap();
+    assert_eq!(git(repository, &["show", &format!("{branch}:a.txt")]), "two\n");
+    let listed = run(&["--data", data, "ticket", "list"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("in_review"));
+    let stop = Command::new("kill").args(["-TERM", &serve.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    assert!(serve.wait().unwrap().success(), "serve stops cleanly when told to");
+    let output = serve.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("canary") && !log.contains("ERROR"), "{log}");
+    assert_eq!(model.unexpected(), Vec::<String>::new());
+}
+
 #[test]
 fn mistakes_get_a_sentence_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
