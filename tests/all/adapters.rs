@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::port::{Clock, Secret};
 use local::{Db, FileSecrets, FolderBlobs, LocalVault, SqliteQueue, SqliteTable, SystemIds};
 use stories::contract;
-use stories::world::ShiftedClock;
+use stories::world::{Setup, ShiftedClock, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sqlite_table_keeps_the_contract() {
@@ -32,6 +32,41 @@ async fn the_folder_of_blobs_keeps_the_contract() {
 #[tokio::test]
 async fn the_local_vault_keeps_the_contract() {
     contract::vault(Arc::new(LocalVault::new(Secret::new(b"master".as_slice())))).await;
+}
+
+#[tokio::test]
+async fn the_secrets_file_the_clock_and_the_ids_keep_their_contracts() {
+    let dir = tempfile::tempdir().unwrap();
+    contract::secrets(Arc::new(FileSecrets::open(dir.path()).unwrap()), "sealing-key").await;
+    contract::clock(&local::SystemClock).await;
+    contract::ids(&SystemIds);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_tracker_and_forge_keep_their_contracts() {
+    let world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let key = domain::name::TrackerKey::parse("SHOP-1").unwrap();
+    contract::tracker(Arc::clone(&world.system.tracker) as _, &key).await;
+    let target = |branch: &str| domain::ticket::Target {
+        repo: domain::name::RepoName::parse("Codertocat/Hello-World").unwrap(),
+        base: domain::name::BranchName::parse("main").unwrap(),
+        branch: domain::name::BranchName::parse(branch).unwrap(),
+        commit: None,
+        snapshot: None,
+    };
+    let sha = |digit: &str| domain::name::CommitSha::parse(&digit.repeat(40)).unwrap();
+    let (one, two) = (target("prfactory/one"), target("prfactory/two"));
+    contract::forge(Arc::clone(&world.system.forge) as _, (&one, &sha("1")), (&two, &sha("2"))).await;
+    world.end().await;
+    for http in [false, true] {
+        let world = World::start(Setup { idle: true, http, ..Setup::default() }).await;
+        let (system, client) = (&world.system, world.client("ada"));
+        let source = &system.source;
+        let workspace = Arc::clone(&system.workspace) as _;
+        contract::source(client.ctx(), &one, Arc::clone(source) as _, workspace, Arc::clone(source) as _).await;
+        world.run_git(&["fsck", "--strict"]);
+        world.end().await;
+    }
 }
 
 #[test]
@@ -116,4 +151,17 @@ async fn ten_thousand_bad_signatures_cost_one_read_a_minute() {
         assert_eq!(secrets.0.load(std::sync::atomic::Ordering::Relaxed), minute);
         clock.forward(61);
     }
+}
+
+#[test]
+fn an_edit_that_does_not_fit_an_enormous_line_is_answered() {
+    let path = domain::path::RepoPath::parse("bundle.js").unwrap();
+    let commit = domain::name::CommitSha::parse(&"0".repeat(40)).unwrap();
+    let line = "var a=1;".repeat(100_000);
+    let files = [(path.clone(), line.into_bytes())].into_iter().collect();
+    let tree = workspace::MemoryTree::new(commit, files);
+    let mut jail = workspace::Jail::new(Arc::new(tree), std::collections::BTreeMap::new());
+    let error = jail.edit(&path, &"let b=2;".repeat(100_000), "x").unwrap_err();
+    assert!(matches!(error, workspace::JailError::NoMatch { .. }), "{error}");
+    assert!(error.to_string().len() < 4_000);
 }

@@ -16,7 +16,8 @@ use domain::id::EndpointId;
 use domain::name::{BranchName, TrackerKey};
 use domain::path::RepoPath;
 use domain::ticket::Ticket;
-use engine::port::{Clock, Secret};
+use engine::key::{Key, TicketPartition};
+use engine::port::{Clock, Index, Secret};
 use intake::Answer;
 use local::{Settings, SystemClock, Workers, seed};
 use prfactory::client::Client;
@@ -255,6 +256,16 @@ impl World {
         let key = TrackerKey::parse(key).unwrap();
         let all = self.system.tracker.comments(client.ctx(), &key).await.unwrap();
         all.into_iter().map(|posted| posted.text).collect()
+    }
+
+    /// What happened to a ticket, in sentences.
+    pub async fn history(&self, key: &str) -> Vec<String> {
+        let ticket = self.ticket(key).await.unwrap();
+        let client = self.client("ada");
+        let partition = Key::partition_of(client.ctx(), TicketPartition::of(&ticket.id).as_str());
+        let table = &self.system.engine.table;
+        let page = table.query(Index::Primary, &partition, "EVENT#", 1_000, None).await.unwrap();
+        page.items.iter().map(|item| item.body["what"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until something is there, at most half a minute.

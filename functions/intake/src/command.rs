@@ -49,8 +49,14 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
                 return ignored(case, "a pull request that is not ours").await;
             };
             let key = row.ticket.key.clone();
-            (Some(row), key)
+            (latest(&case.intake.engine, &case.ctx, &key).await?, key)
         }
+    };
+    // A pull request's own text was written by us: what counts is the ticket's.
+    let on_pull_request = matches!(said.place, CommentPlace::PullRequest(..));
+    let text = match &ticket {
+        Some(row) if on_pull_request => row.ticket.text.clone(),
+        Some(_) | None => said.text,
     };
     let ledger_place = format!("{}#{key}", case.source);
     let named = (ledger_place.as_str(), said.id.as_str());
@@ -59,7 +65,7 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
         Ok(Found::Nothing | Found::Mention) => None,
         Ok(Found::Command(command)) => Some(command),
     };
-    let place = Place { key, text: said.text, repo: said.repo, base: None };
+    let place = Place { key, text, repo: said.repo, base: None };
     carry_out(case, &member, place, ticket.map(|row| row.ticket), command, named).await
 }
 

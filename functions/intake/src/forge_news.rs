@@ -4,17 +4,17 @@ use domain::error::Failure;
 use domain::hash::ContentHash;
 use domain::input::{Happening, Input, News};
 use domain::name::{CommitSha, RepoName};
-use domain::principal::{Principal, Role, Via};
+use domain::principal::{Principal, Role};
 use domain::ticket::Ticket;
 use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
 use engine::key::Key;
-use engine::port::{Index, Item, TableError, Write};
+use engine::port::{Index, Item, Write};
 use engine::ticket::{list, load};
 use engine::{artifact, commit};
 use serde_json::json;
 
-use crate::record::{give, ignored, rows};
+use crate::record::{give, ignored};
 use crate::{Answer, Case};
 
 async fn ticket(case: &Case<'_>, repo: &RepoName, number: u64) -> Result<Option<Ticket>, Failure> {
@@ -49,22 +49,28 @@ pub(crate) async fn thread(
     review: Option<&str>,
     thread: &Thread,
 ) -> Result<Answer, Failure> {
-    if ticket(case, repo, number).await?.is_none() {
+    let Some(ticket) = ticket(case, repo, number).await? else {
         return ignored(case, "a pull request that is not ours").await;
-    }
+    };
     if case.member.as_ref().is_none_or(|member| member.role < Role::Writer) {
         return ignored(case, "a remark by nobody who may ask for changes").await;
     }
     let under = threads_of(repo, number, review.unwrap_or("none"));
     let key = Key::of(&case.ctx, &under, format!("THREAD#{}", thread.id));
-    let mut writes = rows(case, None, "kept for its review");
-    writes.push(Write::Put { item: Item::new(key, json!(thread)), when: Vec::new() });
-    match case.intake.engine.table.transact(writes).await {
-        Ok(()) => Ok(Answer::ignored("kept for its review")),
-        Err(TableError::Condition { .. }) => Ok(Answer::Duplicate),
-        Err(error) => Err(error.into()),
+    let engine = &case.intake.engine;
+    engine.table.transact(vec![Write::Put { item: Item::new(key, json!(thread)), when: Vec::new() }]).await?;
+    if engine.table.get(&Key::of(&case.ctx, &under, SUBMITTED)).await?.is_none() {
+        return ignored(case, "kept for its review").await;
     }
+    // The review itself was here first: the remark is worked through on its own.
+    let id = review.unwrap_or_default().to_owned();
+    let batch = Batch { id, by: thread.by.clone(), body: String::new(), threads: vec![thread.clone()] };
+    let batch = artifact::store(engine, &case.ctx, &batch).await?;
+    give(case, (&ticket.id, &ticket.key), &news(News::ReviewSubmitted { batch }), None).await
 }
+
+/// The row that says that a review was submitted; its remarks stand beside it.
+const SUBMITTED: &str = "SUBMITTED";
 
 /// A submitted review is one batch, if it asks for changes and its author may.
 pub(crate) async fn review(
@@ -84,7 +90,10 @@ pub(crate) async fn review(
     if !asks_for_changes {
         return ignored(case, "a review that asks for no changes").await;
     }
-    let partition = Key::partition_of(&case.ctx, &threads_of(repo, number, id));
+    let under = threads_of(repo, number, id);
+    let submitted = Item::new(Key::of(&case.ctx, &under, SUBMITTED), json!({}));
+    engine.table.transact(vec![Write::Put { item: submitted, when: Vec::new() }]).await?;
+    let partition = Key::partition_of(&case.ctx, &under);
     let page = engine.table.query(Index::Primary, &partition, "THREAD#", 200, None).await?;
     let threads = page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect();
     let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
@@ -125,10 +134,18 @@ pub(crate) async fn uninstalled(case: &Case<'_>, installation: u64) -> Result<An
     let generation = before.map_or(1, |connection| connection.generation + 1);
     let tenant = case.ctx.tenant().clone();
     directory::store_installation(engine, installation, &Connection { tenant, generation, revoked: true }).await?;
+    let mut trouble = None;
     for ticket in list(engine, &case.ctx).await? {
-        if ticket.via == Via::Github && !ticket.state.is_end() {
-            commit::apply(engine, &case.ctx, &ticket.id, &news(News::Uninstalled), commit::Hold::None, &[]).await?;
+        if ticket.connection != case.connection || ticket.state.is_end() {
+            continue;
         }
+        let input = news(News::Uninstalled);
+        let cancelled = commit::apply(engine, &case.ctx, &ticket.id, &input, commit::Hold::None, &[]).await;
+        trouble = cancelled.err().or(trouble);
     }
-    ignored(case, "the installation was removed").await
+    match trouble {
+        // The delivery comes again and finds what is left.
+        Some(failure) => Err(failure),
+        None => ignored(case, "the installation was removed").await,
+    }
 }

@@ -12,7 +12,7 @@ use domain::principal::{Member, Via};
 use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
 use engine::message::{DeliveryMessage, INTAKE, Source};
 use engine::tenancy::TenantCtx;
-use engine::{Disposition, Engine, RETRY_SOON, directory};
+use engine::{Disposition, Engine, directory};
 use serde::Serialize;
 
 pub use cli::{CliRequest, CliWish};
@@ -73,9 +73,14 @@ pub(crate) struct Case<'a> {
     pub(crate) member: Option<Member>,
     /// Where ledger entries of this delivery stand: provider and, for Jira, the endpoint.
     pub(crate) source: String,
+    /// The connection it came through, where that can be removed.
+    pub(crate) connection: Option<String>,
     /// The raw bytes.
     pub(crate) body: &'a [u8],
 }
+
+/// Five tries span two minutes, and then sweep starts over.
+const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
 
 /// Handles one message of the queue.
 pub async fn handle(intake: &Intake, message: &str) -> Disposition {
@@ -84,9 +89,9 @@ pub async fn handle(intake: &Intake, message: &str) -> Disposition {
             tracing::info!(outcome = ?serde_json::to_value(&answer).ok().and_then(|v| v.get("outcome").cloned()), "a delivery was taken in");
             Disposition::Ack
         }
-        Err(failure) if failure.fault.is_retryable() => {
+        Err(failure) if failure.fault.is_retryable() || failure.fault == Fault::Bug => {
             tracing::warn!(error = %failure, "a delivery could not be taken in yet");
-            RETRY_SOON
+            RETRY_LATER
         }
         Err(failure) => {
             tracing::error!(error = %failure, "a delivery cannot be taken in");
@@ -115,7 +120,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 Err(error) => return Ok(unreadable(&error)),
             };
             let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Jira).await?;
-            let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), body: &body };
+            let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), connection: None, body: &body };
             route(&case, inbound).await
         }
         Source::Cli { member } => {
@@ -123,7 +128,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 return Ok(Answer::ignored("a request of the command line without a tenant"));
             };
             let member = directory::member(&intake.engine, &ctx, member, Via::Cli).await?;
-            let case = Case { intake, ctx, member, source: "cli".to_owned(), body: &body };
+            let case = Case { intake, ctx, member, source: "cli".to_owned(), connection: None, body: &body };
             cli::accept(&case).await
         }
     }
@@ -137,11 +142,23 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
     let Some(installation) = inbound.installation else {
         return Ok(Answer::ignored("the delivery names no installation"));
     };
-    let Some(ctx) = directory::tenant_of_installation(&intake.engine, installation).await? else {
+    let ctx = if inbound.news == InboundNews::Uninstalled {
+        directory::owner_of_installation(&intake.engine, installation).await?
+    } else {
+        directory::tenant_of_installation(&intake.engine, installation).await?
+    };
+    let Some(ctx) = ctx else {
         return Ok(Answer::ignored("the installation is not connected to any tenant"));
     };
     let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Github).await?;
-    let case = Case { intake, ctx, member, source: "github".to_owned(), body };
+    let case = Case {
+        intake,
+        ctx,
+        member,
+        source: "github".to_owned(),
+        connection: Some(directory::installation_name(installation)),
+        body,
+    };
     if inbound.news == InboundNews::Uninstalled {
         return forge_news::uninstalled(&case, installation).await;
     }

@@ -118,6 +118,7 @@ async fn start(
         tenant: case.ctx.tenant().clone(),
         key: place.key.clone(),
         via: member.via,
+        connection: case.connection.clone(),
         text: place.text,
         requester: Some(member.id.clone()),
         requester_name: member.name.clone(),

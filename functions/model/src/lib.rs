@@ -64,6 +64,14 @@ async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Re
         Ok(outcome) => outcome,
         Err(failure) => Outcome::Failed { failure },
     };
+    if let Outcome::Answered { cost, .. } = &outcome
+        && let Err(failure) =
+            spend::settle(engine, ctx, &message.ticket, (&message.request, message.attempt), *cost).await
+    {
+        // The answer is stored: coming again settles it, and asks nobody a second time.
+        release(engine, ctx, &lease).await?;
+        return Err(failure);
+    }
     let input = Input { by: Principal::System, what: Happening::Outcome(outcome) };
     match apply(engine, ctx, &message.ticket, &input, Hold::Release(&lease), &[]).await? {
         Applied::Committed(_) | Applied::Refused(_) | Applied::Duplicate | Applied::Missing => Ok(Disposition::Ack),
@@ -91,7 +99,6 @@ async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, leas
         }
         call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
     };
-    spend::settle(engine, ctx, ticket, key, record.cost).await?;
     Ok(Outcome::Answered {
         request: message.request.clone(),
         answer: record.answer,

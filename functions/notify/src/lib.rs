@@ -11,7 +11,7 @@ use engine::key::Key;
 use engine::message::{NOTIFY, NotifyMessage};
 use engine::port::{Condition, Item, Posted, TableError, Tracker, Workspace, Write};
 use engine::tenancy::TenantCtx;
-use engine::{Disposition, Engine, RETRY_SOON};
+use engine::{Disposition, Engine};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,6 +29,8 @@ pub struct Notify {
     pub handle: String,
 }
 
+/// Five tries span two minutes, and then sweep starts over.
+const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
 /// How long one writer of a comment keeps others out; six times a remote call's timeout.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -62,7 +64,7 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
         Ok(Some(after)) => Disposition::Retry { after },
         Err(failure) if failure.fault.is_retryable() => {
             tracing::warn!(tenant.id = %ctx.tenant(), error = %failure, "people could not be told yet");
-            RETRY_SOON
+            RETRY_LATER
         }
         Err(failure) => {
             tracing::error!(tenant.id = %ctx.tenant(), error = %failure, "people cannot be told");

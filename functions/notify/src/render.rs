@@ -6,6 +6,7 @@ use domain::artifact::{Confidence, FileAction, Plan, PlanBody, Questions, Refine
 use domain::change_set::ChangeSet;
 use domain::decide::Notice;
 use domain::error::Failure;
+use domain::gate::secrets_in;
 use domain::neutral::neutral;
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
@@ -14,7 +15,7 @@ use engine::tenancy::TenantCtx;
 
 use crate::{Notify, Say};
 
-/// Most characters of a diff in a comment; the rest is read on the branch.
+/// Most bytes of a diff in one comment; it goes on in the next.
 const MAX_DIFF: usize = 20_000;
 
 /// Renders all that a notice asks to be said.
@@ -56,7 +57,7 @@ pub(crate) async fn render(
                 Some(snapshot) => workspace::diff(function.workspace.open(ctx, snapshot).await?.as_ref(), &changes),
                 None => String::new(),
             };
-            one(format!("diff-{}", change_set.hash.short()), diff_text(ticket, &changes, &diff, handle))
+            diff_says(ticket, &changes, &redacted(&diff), handle)
         }
         Notice::Published => one(format!("published-{}", ticket.version), published(ticket)),
         Notice::Failed => one(format!("failed-{}", ticket.run), failed(ticket, handle)),
@@ -204,21 +205,56 @@ fn plan_text(plan: &Plan, changed: &str, newest: bool, handle: &str) -> String {
     }
 }
 
-fn diff_text(ticket: &Ticket, changes: &ChangeSet, diff: &str, handle: &str) -> String {
+/// The whole diff, in as many comments as it takes: nobody approves what they cannot see.
+fn diff_says(ticket: &Ticket, changes: &ChangeSet, diff: &str, handle: &str) -> Vec<Say> {
     let hash = changes.hash();
-    let mut text = format!("**This diff needs a look · `{}`**\n\n", hash.short());
+    let mut head = format!("**This diff needs a look · `{}`**\n\n", hash.short());
     if let State::AwaitingDiffApproval { reasons } = &ticket.state {
         for reason in reasons {
-            let _ = writeln!(text, "- It {reason} — needs the role *{}*.", reason.least_role().as_str());
+            let _ = writeln!(head, "- It {reason} — needs the role *{}*.", reason.least_role().as_str());
         }
     }
-    let shown: String = diff.chars().take(MAX_DIFF).collect();
-    let fence = if shown.contains("```") { "~~~~~" } else { "```" };
-    let _ = write!(text, "\n{fence}diff\n{shown}\n{fence}\n");
-    if shown.len() < diff.len() {
-        text.push_str("The diff goes on; this is its beginning.\n");
+    let mut parts = vec![String::new()];
+    for line in diff.split_inclusive('\n') {
+        if parts.last().is_some_and(|part| !part.is_empty() && part.len() + line.len() > MAX_DIFF) {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+        }
     }
-    let _ = write!(text, "\nSay `@{handle} approve {}` or `@{handle} reject REASON`.", hash.short());
+    let count = parts.len();
+    let fence = if diff.contains("```") { "~~~~~" } else { "```" };
+    let say = |(at, part): (usize, String)| {
+        let number = at + 1;
+        let top = if at == 0 {
+            format!("{head}\n")
+        } else {
+            format!("**Diff `{}`, part {number} of {count}**\n\n", hash.short())
+        };
+        let end = format!("\nSay `@{handle} approve {}` or `@{handle} reject REASON`.", hash.short());
+        let end = if number == count { end.as_str() } else { "\nThe diff goes on in the next comment." };
+        Say {
+            kind: format!("diff-{}-{number}", hash.short()),
+            text: format!("{top}{fence}diff\n{part}\n{fence}\n{end}"),
+        }
+    };
+    parts.into_iter().enumerate().map(say).collect()
+}
+
+/// A diff without what looks like a credential: a comment must not be where it leaks.
+fn redacted(diff: &str) -> String {
+    let mut inside_key = false;
+    let mut text = String::with_capacity(diff.len());
+    for line in diff.split_inclusive('\n') {
+        inside_key |= line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----");
+        if inside_key {
+            text.push_str("[redacted]\n");
+        } else {
+            text.push_str(&secrets_in(line).fold(line.to_owned(), |line, secret| line.replace(secret, "[redacted]")));
+        }
+        inside_key &= !line.contains("-----END ");
+    }
     text
 }
 

@@ -51,13 +51,15 @@ impl Work for Publish {
         }
         let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
         let facts = brief(&self.engine, &input.ctx, ticket).await?;
-        holder.intend(&format!("publish {}", change.hash), &[]).await?;
+        let intent = format!("publish {}", change.hash);
+        holder.intend(&intent).await?;
         let head = self.pushed(&input, target, &change_set).await?;
         let mut decisions = Vec::new();
         for hash in ticket.approved_plan.iter().chain(&ticket.approved_diff) {
             decisions.extend(artifact::decisions(&self.engine, &input.ctx, &ticket.id, hash).await?);
         }
         let text = text::pull_request(ticket, &facts, &input.policy, &change_set, &decisions);
+        holder.intend(&intent).await?;
         let opened = match &ticket.pull_request {
             Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
             None => self.forge.open(&input.ctx, target, &head, &text).await?,

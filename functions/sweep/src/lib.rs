@@ -9,7 +9,7 @@ use domain::state::{Stage, State};
 use domain::ticket::Ticket;
 use engine::commit::{Hold, apply};
 use engine::key::Key;
-use engine::message::{MODEL, ModelMessage, StageMessage};
+use engine::message::{INTAKE, MODEL, ModelMessage, NOTIFY, StageMessage};
 use engine::outbox::{Pending, relay_row};
 use engine::port::{Delivered, Outgoing};
 use engine::seal::SealError;
@@ -48,13 +48,37 @@ pub async fn handle(engine: &Engine) -> Result<Swept, Failure> {
     }
     for stage in Stage::ALL {
         for message in engine.queue.receive_dead(stage.as_str(), 100).await? {
-            swept.dead += usize::from(bury_turn(engine, stage, &message).await?);
+            swept.dead += buried(bury_turn(engine, stage, &message).await);
         }
     }
     for message in engine.queue.receive_dead(MODEL, 100).await? {
-        swept.dead += usize::from(bury_call(engine, &message).await?);
+        swept.dead += buried(bury_call(engine, &message).await);
+    }
+    for queue in [INTAKE, NOTIFY] {
+        for message in engine.queue.receive_dead(queue, 100).await? {
+            again(engine, queue, &message).await?;
+        }
     }
     Ok(swept)
+}
+
+/// One letter that cannot be buried must not keep the others from it.
+fn buried(done: Result<bool, Failure>) -> usize {
+    match done {
+        Ok(done) => usize::from(done),
+        Err(failure) => {
+            tracing::warn!(error = %failure, "a dead letter could not be buried; the next sweep tries again");
+            0
+        }
+    }
+}
+
+/// What was accepted, or has to be said, is never given up: it starts over with a fresh count.
+async fn again(engine: &Engine, queue: &'static str, message: &Delivered) -> Result<(), Failure> {
+    tracing::warn!(queue, "a message failed several times and starts over");
+    let fresh = Outgoing { queue, body: message.body.clone(), group: queue.to_owned(), delay: Duration::ZERO };
+    engine.queue.send(fresh).await?;
+    engine.queue.ack_dead(queue, &message.receipt).await
 }
 
 async fn sweep_row(engine: &Engine, proof: &SystemCtx, key: &Key, swept: &mut Swept) -> Result<(), Failure> {
@@ -121,10 +145,18 @@ async fn bury_turn(engine: &Engine, stage: Stage, message: &Delivered) -> Result
     let opened = engine.sealer.open::<StageMessage>(stage.as_str(), &message.body);
     if let Ok(opened) = opened
         && let Some(ctx) = opened.tenant
-        && let StageMessage::Turn { ticket, run, turn, .. } = opened.body
     {
-        let still = move |ticket: &Ticket| ticket.run == run && ticket.turn == turn && ticket.pending.is_none();
-        if !fail(engine, &ctx, &ticket, &still).await? {
+        let message = opened.body;
+        let id = message.ticket().clone();
+        let still = move |ticket: &Ticket| match &message {
+            StageMessage::Turn { run, turn, .. } => {
+                ticket.run == *run && ticket.turn == *turn && ticket.pending.is_none()
+            }
+            StageMessage::ReadBack { intent, .. } => {
+                matches!(&ticket.state, State::Cancelling { intent: i } if i == intent)
+            }
+        };
+        if !fail(engine, &ctx, &id, &still).await? {
             return Ok(false);
         }
     }

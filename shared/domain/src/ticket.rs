@@ -90,6 +90,8 @@ pub struct Ticket {
     pub key: TrackerKey,
     /// The surface the ticket lives on.
     pub via: Via,
+    /// The connection it came through, if it can be removed: fences off every write when it is.
+    pub connection: Option<String>,
     /// The words, frozen at the trigger.
     pub text: TicketText,
     /// Who started it; absent when a policy of the tenant did.
@@ -108,6 +110,8 @@ pub struct Ticket {
     pub turn: u64,
     /// Failed tries of this run.
     pub attempt: u32,
+    /// When the next try may start, after one that failed.
+    pub not_before: Option<Timestamp>,
     /// How often a person said `retry`; each gives the same model request a new answer.
     pub retries: u32,
     /// The model call the run waits for.
@@ -132,6 +136,8 @@ pub struct Ticket {
     pub review: Option<ArtifactRef>,
     /// The review by people that is being worked through.
     pub review_batch: Option<ContentHash>,
+    /// Reviews by people that came while another was worked through, oldest first.
+    pub waiting_reviews: Vec<ContentHash>,
     /// What people decided on the artifact that waits now.
     pub decisions: Vec<DecisionRecord>,
     /// The plan that was approved.
@@ -181,6 +187,8 @@ pub struct NewTicket {
     pub key: TrackerKey,
     /// The surface it lives on.
     pub via: Via,
+    /// The connection it came through.
+    pub connection: Option<String>,
     /// The words.
     pub text: TicketText,
     /// Who started it.
@@ -203,6 +211,7 @@ impl Ticket {
             tenant: new.tenant,
             key: new.key,
             via: new.via,
+            connection: new.connection,
             text: new.text,
             requester: new.requester,
             requester_name: new.requester_name,
@@ -212,6 +221,7 @@ impl Ticket {
             run: 1,
             turn: 1,
             attempt: 0,
+            not_before: None,
             retries: 0,
             pending: None,
             answer: None,
@@ -224,6 +234,7 @@ impl Ticket {
             change_set: None,
             review: None,
             review_batch: None,
+            waiting_reviews: Vec::new(),
             decisions: Vec::new(),
             approved_plan: None,
             approved_at: None,

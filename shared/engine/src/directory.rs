@@ -166,6 +166,24 @@ pub async fn installation(engine: &Engine, id: u64) -> Result<Option<Connection>
     row(engine, &Key::installation(id)).await
 }
 
+/// The name a ticket remembers an installation of the GitHub App by.
+pub fn installation_name(id: u64) -> String {
+    format!("installation:{id}")
+}
+
+/// Says whether the connection a ticket came through was removed.
+pub async fn is_revoked(engine: &Engine, connection: &str) -> Result<bool, Failure> {
+    match connection.strip_prefix("installation:").and_then(|id| id.parse().ok()) {
+        Some(id) => Ok(installation(engine, id).await?.is_none_or(|connection| connection.revoked)),
+        None => Ok(false),
+    }
+}
+
+/// The tenant an installation belongs or belonged to, for the delivery that says it was removed.
+pub async fn owner_of_installation(engine: &Engine, id: u64) -> Result<Option<TenantCtx>, Failure> {
+    Ok(installation(engine, id).await?.map(|connection| TenantCtx::proven(connection.tenant)))
+}
+
 /// The tenant of a verified GitHub delivery, by the installation its signed body names.
 pub async fn tenant_of_installation(engine: &Engine, id: u64) -> Result<Option<TenantCtx>, Failure> {
     let connection: Option<Connection> = row(engine, &Key::installation(id)).await?;

@@ -100,5 +100,8 @@ pub async fn reclaim(engine: &Engine, ctx: &TenantCtx, item: &Item) -> Result<()
     if awaited {
         return Ok(());
     }
-    settle(engine, ctx, &reserved.ticket, (&reserved.request, reserved.attempt), Usd::ZERO).await
+    let call = (&reserved.request, reserved.attempt);
+    let answered = crate::call::find(engine, ctx, &reserved.ticket, call.0, call.1).await?;
+    let cost = answered.map_or(Usd::ZERO, |record| record.cost);
+    settle(engine, ctx, &reserved.ticket, call, cost).await
 }

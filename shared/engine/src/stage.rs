@@ -19,7 +19,7 @@ use crate::message::StageMessage;
 use crate::port::{ModelAnswer, ModelRequest, Write};
 use crate::tenancy::TenantCtx;
 use crate::ticket::{Lease, Taken, release, renew, take};
-use crate::{Disposition, Engine, RETRY_SOON, artifact, directory, spend};
+use crate::{Disposition, Engine, RETRY_SOON, artifact, call, directory, spend};
 
 /// How long a turn is leased; a heartbeat renews it while work goes on.
 pub const LEASE: Duration = Duration::from_mins(2);
@@ -76,14 +76,22 @@ pub struct Holder<'a> {
 
 impl Holder<'_> {
     /// Commits that a write to the outside is about to start; an error means that it must not.
-    pub async fn intend(&self, intent: &str, rows: &[Write]) -> Result<(), Failure> {
+    pub async fn intend(&self, intent: &str) -> Result<(), Failure> {
+        let taken = || Failure::new(Fault::Conflict, "the ticket was taken away before the write started");
+        if let Some(connection) = &self.lease.ticket.connection
+            && directory::is_revoked(self.engine, connection).await?
+        {
+            return Err(Failure::new(Fault::Permission, "the connection to the repository was removed"));
+        }
+        // A whole lease is ahead of the write: no remote call takes half as long.
+        if !renew(self.engine, self.ctx, self.lease, LEASE).await? {
+            return Err(taken());
+        }
         let started = Outcome::IntentStarted { intent: intent.to_owned() };
         let input = Input { by: Principal::System, what: Happening::Outcome(started) };
-        match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), rows).await? {
+        match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), &[]).await? {
             Applied::Committed(_) => Ok(()),
-            Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => {
-                Err(Failure::new(Fault::Conflict, "the ticket was taken away before the write started"))
-            }
+            Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Err(taken()),
         }
     }
 }
@@ -128,6 +136,11 @@ pub async fn handle(engine: &Engine, work: &dyn Work, text: &str) -> Disposition
     }
 }
 
+/// Puts a message back until whoever holds its ticket is done at the latest.
+fn after(rest: Duration) -> Disposition {
+    Disposition::Retry { after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 120) + 1 }
+}
+
 async fn take_turn(
     engine: &Engine,
     work: &dyn Work,
@@ -142,9 +155,7 @@ async fn take_turn(
     let lease = match take(engine, ctx, message.ticket(), &still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
-        Taken::Elsewhere { rest } => {
-            return Ok(Disposition::Retry { after: u32::try_from(rest.as_secs()).unwrap_or(0).clamp(1, 120) });
-        }
+        Taken::Elsewhere { rest } => return Ok(after(rest)),
     };
     let turn = {
         let worked = pin!(one_turn(engine, work, ctx, &lease));
@@ -203,7 +214,8 @@ async fn settle(
             let attempt = ticket.next_call();
             let policy = directory::policy_of(engine, ctx, Some(ticket)).await?;
             let call = (&hash, attempt);
-            if !spend::reserve(engine, ctx, &ticket.id, call, reserve, policy.monthly_budget_usd).await? {
+            let known = call::find(engine, ctx, &ticket.id, &hash, attempt).await?.is_some();
+            if !known && !spend::reserve(engine, ctx, &ticket.id, call, reserve, policy.monthly_budget_usd).await? {
                 return Ok((Outcome::OverMonthlyBudget { checkpoint }, Vec::new()));
             }
             let call = PendingCall { request: hash, attempt, reserved: reserve };
@@ -238,10 +250,17 @@ async fn read_back(
     let lease = match take(engine, ctx, message.ticket(), &still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
-        Taken::Elsewhere { .. } => return Ok(RETRY_SOON),
+        Taken::Elsewhere { rest } => return Ok(after(rest)),
     };
-    let left = work.read_back(ctx, &lease.ticket).await?;
-    let input = Input { by: Principal::System, what: Happening::Outcome(Outcome::CancelSettled { left }) };
+    let outcome = match work.read_back(ctx, &lease.ticket).await {
+        Ok(left) => Outcome::CancelSettled { left },
+        Err(failure) if failure.fault.is_retryable() => {
+            release(engine, ctx, &lease).await?;
+            return Err(failure);
+        }
+        Err(failure) => Outcome::Failed { failure },
+    };
+    let input = Input { by: Principal::System, what: Happening::Outcome(outcome) };
     apply(engine, ctx, &lease.ticket.id, &input, Hold::Release(&lease), &[]).await?;
     Ok(Disposition::Ack)
 }

@@ -6,6 +6,7 @@ use domain::Timestamp;
 use domain::error::{Failure, Fault};
 use domain::id::TicketId;
 use domain::name::TrackerKey;
+use domain::state::State;
 use domain::ticket::Ticket;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,9 @@ impl TicketRow {
     pub fn to_item(&self, ctx: &TenantCtx, now: Timestamp) -> Result<Item, Failure> {
         let body = serde_json::to_value(&self.ticket)
             .map_err(|error| Failure::new(Fault::Bug, format!("a ticket cannot be stored: {error}")))?;
-        let running = self.ticket.state.stage().is_some();
-        let stranded = running.then(|| self.lease_until.unwrap_or(now) + STRANDED_AFTER);
+        let running = self.ticket.state.stage().is_some() || matches!(self.ticket.state, State::Cancelling { .. });
+        let waits_until = self.lease_until.max(self.ticket.not_before).unwrap_or(now).max(now);
+        let stranded = running.then(|| waits_until + STRANDED_AFTER);
         let partition = TicketPartition::of(&self.ticket.id);
         Ok(Item {
             key: Key::ticket(ctx, &partition, "TICKET"),

@@ -188,6 +188,10 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
             directory::store_endpoint(engine, &endpoint.id, &connection).await?;
         }
         for installation in &tenant.installations {
+            if directory::installation(engine, *installation).await?.is_some_and(|known| known.revoked) {
+                // It was uninstalled: what the settings say cannot bring it back.
+                continue;
+            }
             let connection = Connection { tenant: tenant.id.clone(), generation: 1, revoked: false };
             directory::store_installation(engine, *installation, &connection).await?;
         }

@@ -31,10 +31,10 @@ impl SqliteTable {
 }
 
 fn failed(error: &DbError) -> TableError {
-    match (error.is_busy(), error) {
-        (true, _) => TableError::Throttled,
-        (false, DbError::Closed) => TableError::Unknown,
-        (false, DbError::Sqlite(_) | DbError::Folder { .. }) => TableError::Invalid(error.to_string()),
+    match error {
+        DbError::Closed => TableError::Unknown,
+        // Busy, full or failing: nothing was written, and the same request may work later.
+        DbError::Sqlite(_) | DbError::Folder { .. } => TableError::Throttled,
     }
 }
 

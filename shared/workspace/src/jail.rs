@@ -245,20 +245,25 @@ fn kind_of(mode: FileMode) -> EntryKind {
     }
 }
 
+/// Most lines that are compared, and most characters of each: the text may be anything at all.
+const NEAREST_LINES: usize = 2_000;
+const NEAREST_CHARS: usize = 200;
+
 /// Finds the lines most like the first line of what was looked for.
 fn nearest(path: &RepoPath, text: &str, old: &str) -> JailError {
-    let wanted: Vec<&str> = old.lines().collect();
-    let lines: Vec<&str> = text.lines().collect();
-    let first = wanted.iter().find(|line| !line.trim().is_empty()).copied().unwrap_or("");
-    let score = |line: &&str| similar::TextDiff::from_chars(line.trim(), first.trim()).ratio();
-    let best = lines
-        .iter()
-        .take(5_000)
-        .enumerate()
-        .max_by(|(_, a), (_, b)| score(a).total_cmp(&score(b)))
-        .map_or(0, |(at, _)| at);
-    let from = best.saturating_sub(2);
-    let to = (best + wanted.len() + 2).min(lines.len());
+    let short = |line: &str| line.trim().chars().take(NEAREST_CHARS).collect::<String>();
+    let wanted = old.lines().count().min(40);
+    let first = old.lines().find(|line| !line.trim().is_empty()).map(short).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().take(NEAREST_LINES).collect();
+    let mut best = (0, 0.0);
+    for (at, line) in lines.iter().enumerate() {
+        let score = similar::TextDiff::from_chars(short(line).as_str(), first.as_str()).ratio();
+        if score > best.1 {
+            best = (at, score);
+        }
+    }
+    let from = best.0.saturating_sub(2);
+    let to = (best.0 + wanted + 2).min(lines.len());
     let shown: String = lines.get(from..to).unwrap_or_default().join("\n").chars().take(2_000).collect();
     JailError::NoMatch { path: path.clone(), from: from + 1, to, nearest: shown }
 }

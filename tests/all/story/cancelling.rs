@@ -107,6 +107,18 @@ async fn a_branch_that_somebody_went_on_with_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_cannot_be_read_back_is_said_and_does_not_hold_the_ticket_for_ever() {
+    let mut world = pushed().await;
+    world.say("wil", "SHOP-1", "cancel").await;
+    std::fs::rename(world.repository(), world.dir.path().join("gone.git")).unwrap();
+    world.work();
+    world.reaches("SHOP-1", "cancelled").await;
+    let history = world.history("SHOP-1").await;
+    assert!(history.last().unwrap().contains("could not be read back"), "{history:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_comes_back_gets_one_pull_request_for_the_branch_that_is_there() {
     let mut world = pushed().await;
     let head = world.run_git(&["rev-parse", &world.branches().remove(1)]);

@@ -105,6 +105,29 @@ async fn a_review_with_remarks_is_one_batch_and_leads_to_a_new_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_remark_that_comes_after_its_review_is_not_lost() {
+    let world = in_review().await;
+    let first = world.ticket("SHOP-1").await.unwrap().pull_request.unwrap().head;
+    let mut remark = on_our_pull_request("pull_request_review_comment.created");
+    remark["comment"]["path"] = json!("README.md");
+    remark["comment"]["body"] = json!("Replace `dollars` with `euros` in `README.md`.");
+    let mut submitted = on_our_pull_request("pull_request_review.submitted");
+    submitted["review"]["id"] = remark["comment"]["pull_request_review_id"].clone();
+    submitted["review"]["state"] = json!("changes_requested");
+    assert_eq!(world.github("pull_request_review", &submitted).await, 202);
+    let noticed = || async { world.history("SHOP-1").await.iter().any(|e| e.contains("a review asks")).then_some(()) };
+    world.until("the review", noticed).await;
+    assert_eq!(world.github("pull_request_review_comment", &remark).await, 202);
+    let revised = || async {
+        let ticket = world.ticket("SHOP-1").await?;
+        let moved = ticket.pull_request.as_ref().is_some_and(|pull| pull.head != first);
+        (moved && ticket.state.name() == "in_review").then_some(())
+    };
+    world.until("a new commit", revised).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_comment_on_the_pull_request_speaks_to_its_ticket() {
     let world = in_review().await;
     let mut event = recorded_for_us("issue_comment.created.pull_request");

@@ -65,6 +65,8 @@ async fn sensitive_files_hidden_characters_and_credentials_wait_for_an_admin() {
     let leak = call("edit", &json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": format!("KEY = '{token}'") }));
     let (world, reasons) = with_calls(&[leak]).await;
     assert_eq!(names(&reasons), ["secret"]);
+    let shown = world.hears("SHOP-1", "This diff needs a look").await;
+    assert!(shown.contains("+KEY = '[redacted]'") && !shown.contains(&token), "{shown}");
     let mend = json!({ "path": "src/price.py", "old": format!("KEY = '{token}'"), "new": "TAX = 0.25" });
     world.model.answer_next(json!([{ "type": "tool_use", "id": "toolu_mend", "name": "edit", "input": mend }]));
     world.say("ada", "SHOP-1", "reject no keys in code").await;

@@ -283,6 +283,19 @@ async fn a_repository_may_tighten_and_never_loosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_smaller_budget_of_a_repository_counts_and_can_be_raised() {
+    let files =
+        vec![("src/price.py", "TAX = 0.2\n".to_owned()), (".prfactory.toml", "budget_usd = \"0.01\"\n".to_owned())];
+    let world = World::start(Setup { files, ..Setup::default() }).await;
+    world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
+    let paused = world.reaches("SHOP-1", "paused").await;
+    assert_eq!(paused.budget.limit.to_string(), "$0.01");
+    world.say("apo", "SHOP-1", "budget +4").await;
+    world.to_plan("SHOP-1").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_settings_file_of_a_repository_is_said() {
     let files = vec![("a.txt", "a\n".to_owned()), (".prfactory.toml", "required_approvals = 99\n".to_owned())];
     let world = World::start(Setup { files, ..Setup::default() }).await;

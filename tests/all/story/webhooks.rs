@@ -58,6 +58,39 @@ async fn only_signed_json_within_the_limits_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jira_may_be_late_by_its_last_retry_and_github_by_anything() {
+    let world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let now = world.system.engine.clock.now().as_millisecond();
+    for (minutes, status) in [(-91, 400), (-89, 202), (-75, 202), (4, 202), (6, 400)] {
+        let mut event = world.labelled("SHOP-1", "Tax", TAX);
+        event["timestamp"] = json!(now + minutes * 60_000);
+        assert_eq!(world.jira(&event).await, status, "{minutes} minutes");
+    }
+    world.clock.forward(3 * 86_400);
+    let event = stories::world::recorded_for_us("issues.labeled");
+    assert_eq!(world.github("issues", &event).await, 202, "a redelivery three days later");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unsigned_name_of_an_event_is_only_a_hint() {
+    let world = World::start(Setup::default()).await;
+    let mut labelled = stories::world::recorded_for_us("issues.labeled");
+    labelled["label"]["name"] = json!("prfactory");
+    labelled["issue"]["body"] = json!(TAX);
+    for event in ["issue_comment", "pull_request", "installation", "no_such_event", ""] {
+        assert_eq!(world.github(event, &labelled).await, 202);
+    }
+    let mut other = labelled.clone();
+    other["issue"]["number"] = json!(77);
+    assert_eq!(world.github("issues", &other).await, 202);
+    world.to_plan("Codertocat/Hello-World#77").await;
+    let named = format!("Codertocat/Hello-World#{}", labelled["issue"]["number"]);
+    assert!(world.ticket(&named).await.is_none(), "a body of another shape than its event does nothing");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_generation_or_endpoint_is_nobody() {
     let world = World::start(Setup::default()).await;
     let body = serde_json::to_vec(&world.labelled("SHOP-1", "Tax", TAX)).unwrap();

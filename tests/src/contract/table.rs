@@ -12,7 +12,7 @@ use engine::tenancy::TenantCtx;
 use serde_json::json;
 
 /// Proves a tenant the way an operator's tool does.
-pub(crate) fn tenant(name: &str) -> TenantCtx {
+pub fn tenant(name: &str) -> TenantCtx {
     let sealer = Sealer::new(vec![Secret::new(b"key".as_slice())]);
     sealer.operator(&TenantId::parse(name).unwrap()).unwrap()
 }

@@ -95,7 +95,10 @@ impl<'a> Draft<'a> {
         self.next.attempt = 0;
         self.next.pending = None;
         self.next.deadline = None;
-        self.next.intent = None;
+        if state != State::Publishing {
+            self.next.intent = None;
+        }
+        self.next.not_before = None;
         self.next.decisions.clear();
         if let Some(stage) = state.stage() {
             self.effects.push(Effect::Run { stage, not_before: None });
@@ -173,6 +176,7 @@ impl<'a> Draft<'a> {
         };
         let not_before = Some(asked.unwrap_or(self.now).max(self.now + wait));
         self.next.attempt = attempt;
+        self.next.not_before = not_before;
         self.next.pending = None;
         self.next.turn += 1;
         let what = format!("try {attempt} failed ({}): {}; trying again", failure.fault.category(), failure.message);
@@ -181,6 +185,7 @@ impl<'a> Draft<'a> {
 
     /// Takes the run away from whoever holds it.
     fn leave_run(&mut self) {
+        self.next.not_before = None;
         self.next.run += 1;
         self.next.turn = 1;
         self.next.attempt = 0;
@@ -245,6 +250,8 @@ impl<'a> Draft<'a> {
             self.next.budget.incomplete |= *incomplete;
             self.next.pending = None;
             self.next.answer = Some(answer.clone());
+            self.next.attempt = 0;
+            self.next.not_before = None;
             self.next.turn += 1;
         }
     }

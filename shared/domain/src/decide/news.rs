@@ -2,6 +2,7 @@
 
 use crate::decide::Decision;
 use crate::decide::draft::Draft;
+use crate::hash::ContentHash;
 use crate::input::News;
 use crate::refusal::Refusal;
 use crate::state::{Stage, State};
@@ -45,11 +46,19 @@ pub(super) fn decide(draft: Draft<'_>, news: &News) -> Result<Decision, Refusal>
             News::Merged => merged(draft),
             News::PullRequestClosed => closed(draft),
             News::Uninstalled => Ok(draft.cancel("the connection to the repository was removed")),
-            News::ReviewSubmitted { .. } | News::ChecksFailed { .. } | News::PullRequestLinked { .. } => {
-                Err(draft.outdated())
-            }
+            News::ReviewSubmitted { batch } => kept(draft, batch),
+            News::ChecksFailed { .. } | News::PullRequestLinked { .. } => Err(draft.outdated()),
         },
     }
+}
+
+/// A review that comes while the pull request is being worked on waits for its turn.
+fn kept(mut draft: Draft<'_>, batch: &ContentHash) -> Result<Decision, Refusal> {
+    if draft.ticket().pull_request.is_none() {
+        return Err(draft.outdated());
+    }
+    draft.next().waiting_reviews.push(batch.clone());
+    Ok(draft.finish("a review came in and waits for its turn"))
 }
 
 fn in_review(mut draft: Draft<'_>, news: &News) -> Result<Decision, Refusal> {

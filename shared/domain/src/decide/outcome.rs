@@ -7,6 +7,7 @@ use crate::gate::GateReason;
 use crate::hash::ContentHash;
 use crate::input::Outcome;
 use crate::money::Usd;
+use crate::policy::PolicyChange;
 use crate::refusal::Refusal;
 use crate::state::{PauseReason, Stage, State};
 use crate::ticket::PendingCall;
@@ -93,6 +94,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
     match (&draft.ticket().state, outcome) {
         (State::Snapshotting { then }, Outcome::Snapshotted { commit, snapshot, overrides }) => {
             let then = *then;
+            lower_budget(&mut draft, overrides.as_ref());
             draft.next().overrides.clone_from(overrides);
             if let Some(target) = draft.next().targets.first_mut() {
                 target.commit = Some(commit.clone());
@@ -130,9 +132,27 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             draft.next().review_batch = None;
             draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
             let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
-            Ok(draft.notify(Notice::Published).wait(State::InReview, &what))
+            let mut draft = draft.notify(Notice::Published);
+            if draft.ticket().waiting_reviews.is_empty() {
+                return Ok(draft.wait(State::InReview, &what));
+            }
+            let next = draft.next().waiting_reviews.remove(0);
+            draft.next().review_batch = Some(next);
+            draft.next().review_rounds = 0;
+            Ok(draft.run(Stage::Revise, &format!("{what}; a review waits")))
         }
         _ => Err(draft.outdated()),
+    }
+}
+
+/// A repository's smaller budget counts from the first look at it; what people add later stands.
+fn lower_budget(draft: &mut Draft<'_>, overrides: Option<&PolicyChange>) {
+    let first = draft.ticket().target().is_some_and(|target| target.snapshot.is_none());
+    if let (true, Some(change)) = (first, overrides)
+        && let Ok(policy) = draft.policy().clone().tightened(change)
+    {
+        let limit = draft.ticket().budget.limit.min(policy.budget_usd);
+        draft.next().budget.limit = limit;
     }
 }
 
