@@ -70,7 +70,7 @@ impl Client {
             body,
         };
         let sealed = engine.sealer.seal(INTAKE, Some(&self.ctx), &message)?;
-        Ok(intake::accept(&self.system.intake(), &sealed).await?)
+        Ok(Box::pin(intake::accept(&self.system.intake(), &sealed)).await?)
     }
 
     /// Says a command on a ticket.
