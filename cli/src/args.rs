@@ -105,6 +105,8 @@ pub enum Command {
         /// The ticket.
         key: String,
     },
+    /// Prints the webhook addresses with their secrets, to be entered at GitHub and Jira.
+    Webhooks,
     /// Checks this machine and the settings, and explains what is wrong.
     Doctor,
     /// Writes a first `prfactory.toml` into the data folder.

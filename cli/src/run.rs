@@ -8,6 +8,7 @@ use domain::name::{BranchName, RepoName};
 use intake::{Answer, CliWish};
 use local::{Settings, seed};
 use serde_json::{Value, json};
+use webhooks::endpoint_secret;
 
 use crate::args::{Cli, Command, Serve, Ticket};
 use crate::client::{Client, key};
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Demo(args) => Box::pin(demo::run(args, out)).await,
         Command::Serve(args) => serve(&cli.data, args, out).await,
+        Command::Webhooks => webhooks(&cli.data, out),
         Command::Doctor => doctor::run(&cli.data, out).await,
         Command::Init { repo, location, base } => init(&cli.data, repo, location, base, out),
         Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,
@@ -113,6 +115,27 @@ fn init(data: &Path, repo: &str, location: &str, base: &str, out: Output) -> any
         &format!("wrote {}; look through it, then run `prfactory serve`", path.display()),
         &json!({ "settings": path }),
     );
+    Ok(Exit::Done)
+}
+
+/// Shows what must be entered elsewhere; the one command that prints secrets, because that is what it is for.
+fn webhooks(data: &Path, out: Output) -> anyhow::Result<Exit> {
+    let settings = Settings::load(data)?;
+    settings.check()?;
+    let system = System::open(data)?;
+    let show = |at: &str, secret: Option<&str>| {
+        let secret = secret.context("secrets.toml lacks the secret for this address")?;
+        out.either(&format!("{at}\n  secret: {secret}"), &json!({ "path": at, "secret": secret }));
+        anyhow::Ok(())
+    };
+    let github = system.secrets.versions("github-webhook")?;
+    show(github_webhook::PATH, github.first().and_then(|secret| secret.expose_text()))?;
+    let master = system.secrets.versions("endpoint-master")?;
+    for endpoint in settings.tenant.iter().flat_map(|tenant| &tenant.endpoint).filter(|endpoint| !endpoint.revoked) {
+        let secret = master.first().and_then(|master| endpoint_secret(master, &endpoint.id, endpoint.generation));
+        let at = format!("{}{}/{}", jira_webhook::PREFIX, endpoint.id, endpoint.generation);
+        show(&at, secret.as_ref().and_then(|secret| secret.expose_text()))?;
+    }
     Ok(Exit::Done)
 }
 

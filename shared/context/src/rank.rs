@@ -131,3 +131,35 @@ fn is_beside(path: &RepoPath) -> bool {
     let named = ["_test.", "test_", ".test.", ".spec.", "_spec."].iter().any(|mark| lower.contains(mark));
     inside || named
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::name::CommitSha;
+    use workspace::MemoryTree;
+
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> MemoryTree {
+        let file = |(path, text): &(&str, &str)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec());
+        MemoryTree::new(CommitSha::parse(&"a".repeat(40)).unwrap(), files.iter().map(file).collect())
+    }
+
+    #[test]
+    fn the_file_that_a_ticket_speaks_of_comes_first_and_its_test_is_listed() {
+        let tree = tree(&[
+            ("src/price.py", "def total(net):\n    return net * TAX_RATE\n"),
+            ("src/cart.py", "items = []\n"),
+            ("tests/test_price.py", "def test_total():\n    assert total(1) == TAX_RATE\n"),
+            ("package-lock.json", "TAX_RATE TAX_RATE TAX_RATE total price"),
+        ]);
+        let text =
+            TicketText { title: "Wrong total".to_owned(), body: "`TAX_RATE` is ignored in the price.".to_owned() };
+        let ranked = rank(&tree, &text);
+        let paths: Vec<&str> = ranked.iter().map(|r| r.path.as_str()).collect();
+        assert_eq!(paths, ["src/price.py", "tests/test_price.py"]);
+        assert_eq!(ranked, rank(&tree, &text), "the same every time");
+        let packed = crate::pack(&tree, &ranked, 2_000);
+        assert!(packed.contains("    2      return net * TAX_RATE"), "{packed}");
+        assert!(crate::pack(&tree, &ranked, 200).len() < 500, "the budget holds");
+    }
+}

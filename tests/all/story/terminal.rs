@@ -169,6 +169,10 @@ fn mistakes_get_a_sentence_that_says_what_to_do() {
     let init = run(&["--data", data, "init", "--repo", "acme/widgets", "--location", "/nowhere"]);
     assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
     assert!(said(&["--data", data, "serve"]).contains("ANTHROPIC_API_KEY"));
+    let webhooks = lines_of(&run(&["--data", data, "--json", "webhooks"]));
+    assert_eq!(webhooks[0]["path"], "/webhooks/github");
+    assert!(webhooks[1]["path"].as_str().unwrap().starts_with("/webhooks/jira/ep_"));
+    assert!(webhooks.iter().all(|line| line["secret"].as_str().unwrap().len() == 64));
     let doctor = run(&["--data", data, "doctor"]);
     let text = String::from_utf8(doctor.stdout).unwrap();
     assert_eq!(doctor.status.code(), Some(1));
