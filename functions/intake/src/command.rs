@@ -49,7 +49,11 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
                 return ignored(case, "a pull request that is not ours").await;
             };
             let key = row.ticket.key.clone();
-            (latest(&case.intake.engine, &case.ctx, &key).await?, key)
+            // Only starting anew looks past the pull request's own workflow: whoever decides must see on what.
+            let anew = matches!(found, Ok(Found::Mention | Found::Command(Command::Analyze)));
+            let over = row.ticket.state.is_end();
+            let row = if over && anew { latest(&case.intake.engine, &case.ctx, &key).await? } else { Some(row) };
+            (row, key)
         }
     };
     // A pull request's own text was written by us: what counts is the ticket's.

@@ -94,8 +94,15 @@ pub(crate) async fn review(
     let submitted = Item::new(Key::of(&case.ctx, &under, SUBMITTED), json!({}));
     engine.table.transact(vec![Write::Put { item: submitted, when: Vec::new() }]).await?;
     let partition = Key::partition_of(&case.ctx, &under);
-    let page = engine.table.query(Index::Primary, &partition, "THREAD#", 200, None).await?;
-    let threads = page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect();
+    let (mut threads, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = engine.table.query(Index::Primary, &partition, "THREAD#", 200, cursor.as_deref()).await?;
+        threads.extend(page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
     let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
     let batch: ContentHash = artifact::store(engine, &case.ctx, &batch).await?;
     give(case, (&ticket.id, &ticket.key), &news(News::ReviewSubmitted { batch }), None).await

@@ -113,6 +113,7 @@ pub struct Ticket {
     /// When the next try may start, after one that failed.
     pub not_before: Option<Timestamp>,
     /// How often a person said `retry`; each gives the same model request a new answer.
+    #[serde(default)]
     pub retries: u32,
     /// The model call the run waits for.
     pub pending: Option<PendingCall>,
@@ -137,6 +138,7 @@ pub struct Ticket {
     /// The review by people that is being worked through.
     pub review_batch: Option<ContentHash>,
     /// Reviews by people that came while another was worked through, oldest first.
+    #[serde(default)]
     pub waiting_reviews: Vec<ContentHash>,
     /// What people decided on the artifact that waits now.
     pub decisions: Vec<DecisionRecord>,
@@ -165,6 +167,7 @@ pub struct Ticket {
     /// Whether failing checks are repaired on this ticket; absent means the policy's word.
     pub autofix: Option<bool>,
     /// Repairs of failing checks since a person last had a say.
+    #[serde(default)]
     pub repairs: u32,
     /// The write to the outside that is under way.
     pub intent: Option<String>,

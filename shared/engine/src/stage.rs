@@ -255,8 +255,9 @@ async fn read_back(
     let outcome = match work.read_back(ctx, &lease.ticket).await {
         Ok(left) => Outcome::CancelSettled { left },
         Err(failure) if failure.fault.is_retryable() => {
+            tracing::warn!(tenant.id = %ctx.tenant(), ticket.id = %lease.ticket.id, error = %failure, "a write cannot be read back yet");
             release(engine, ctx, &lease).await?;
-            return Err(failure);
+            return Ok(Disposition::Retry { after: 30 });
         }
         Err(failure) => Outcome::Failed { failure },
     };

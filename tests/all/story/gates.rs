@@ -62,6 +62,14 @@ async fn sensitive_files_hidden_characters_and_credentials_wait_for_an_admin() {
     assert_eq!(names(&reasons), ["out_of_scope", "sensitive", "hidden_characters"]);
     assert!(matches!(world.approve("apo", "SHOP-1").await, Answer::Told { refused: true, .. }));
     world.end().await;
+    let key =
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\nfn visible() {{}}\n", "MIIE".repeat(16));
+    let leak = call("create", &json!({ "path": "src/price2.py", "content": key }));
+    let (world, reasons) = with_calls(&[leak]).await;
+    assert_eq!(names(&reasons), ["out_of_scope", "secret"]);
+    let shown = world.hears("SHOP-1", "This diff needs a look").await;
+    assert!(!shown.contains("MIIE") && shown.contains("+fn visible() {}"), "{shown}");
+    world.end().await;
     let leak = call("edit", &json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": format!("KEY = '{token}'") }));
     let (world, reasons) = with_calls(&[leak]).await;
     assert_eq!(names(&reasons), ["secret"]);

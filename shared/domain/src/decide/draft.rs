@@ -79,8 +79,22 @@ impl<'a> Draft<'a> {
         self.enter_run(State::Snapshotting { then }, what)
     }
 
+    /// Leaves the pull request to its reviewers, or takes up the review that waits longest.
+    pub(super) fn in_review(mut self, what: &str) -> Decision {
+        if self.next.waiting_reviews.is_empty() {
+            return self.wait(State::InReview, what);
+        }
+        self.next.review_batch = Some(self.next.waiting_reviews.remove(0));
+        self.next.review_rounds = 0;
+        self.next.repairs = 0;
+        self.run(Stage::Revise, &format!("{what}; a review waits"))
+    }
+
     /// Goes back to where a ticket was stopped, keeping the checkpoint of a run.
     pub(super) fn resume(mut self, state: State, what: &str) -> Decision {
+        if state == State::InReview {
+            return self.in_review(what);
+        }
         if state.stage().is_some() {
             return self.enter_run(state, what);
         }

@@ -132,14 +132,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             draft.next().review_batch = None;
             draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
             let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
-            let mut draft = draft.notify(Notice::Published);
-            if draft.ticket().waiting_reviews.is_empty() {
-                return Ok(draft.wait(State::InReview, &what));
-            }
-            let next = draft.next().waiting_reviews.remove(0);
-            draft.next().review_batch = Some(next);
-            draft.next().review_rounds = 0;
-            Ok(draft.run(Stage::Revise, &format!("{what}; a review waits")))
+            Ok(draft.notify(Notice::Published).in_review(&what))
         }
         _ => Err(draft.outdated()),
     }
@@ -147,11 +140,13 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
 
 /// A repository's smaller budget counts from the first look at it; what people add later stands.
 fn lower_budget(draft: &mut Draft<'_>, overrides: Option<&PolicyChange>) {
-    let first = draft.ticket().target().is_some_and(|target| target.snapshot.is_none());
+    let ticket = draft.ticket();
+    let first = ticket.overrides.is_none() && ticket.target().is_some_and(|target| target.snapshot.is_none());
     if let (true, Some(change)) = (first, overrides)
         && let Ok(policy) = draft.policy().clone().tightened(change)
     {
-        let limit = draft.ticket().budget.limit.min(policy.budget_usd);
+        let less = draft.policy().budget_usd - policy.budget_usd;
+        let limit = draft.ticket().budget.limit - less;
         draft.next().budget.limit = limit;
     }
 }

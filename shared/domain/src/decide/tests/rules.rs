@@ -103,6 +103,16 @@ fn a_review_that_comes_during_another_is_worked_through_next() {
 }
 
 #[test]
+fn a_review_that_came_during_a_pause_is_worked_through_on_resume() {
+    let submitted = Happening::News(News::ReviewSubmitted { batch: hash("late") });
+    let paused = ticket(State::Paused { from: Box::new(State::InReview), why: PauseReason::Person });
+    let input = Input { by: Principal::System, what: submitted };
+    let kept = decide(&paused, &input, &Policy::standard(), now()).unwrap().next;
+    let resumed = ask(&kept, member("mem_x", Role::Writer), Request::Resume, &Policy::standard()).unwrap();
+    assert_eq!((resumed.state, resumed.review_batch), (State::Revising, Some(hash("late"))));
+}
+
+#[test]
 fn revisions_of_a_plan_end() {
     let policy = Policy { max_plan_revisions: 1, ..Policy::standard() };
     let waiting = ticket(State::AwaitingPlanApproval);
