@@ -64,14 +64,9 @@ pub(crate) async fn render(
     })
 }
 
-/// The phases people see, and the stages that make them up.
-const PHASES: [(&str, &[Stage]); 5] = [
-    ("Read the repository", &[Stage::Snapshot, Stage::Analyze]),
-    ("Refine the ticket", &[Stage::Refine]),
-    ("Plan", &[Stage::Plan]),
-    ("Implement and review", &[Stage::Implement, Stage::Review, Stage::Revise]),
-    ("Open the pull request", &[Stage::Publish]),
-];
+/// The phases people see.
+const PHASES: [&str; 5] =
+    ["Read the repository", "Refine the ticket", "Plan", "Implement and review", "Open the pull request"];
 
 /// How many phases are behind a ticket.
 fn done(state: &State) -> usize {
@@ -97,7 +92,7 @@ fn status(ticket: &Ticket, handle: &str) -> String {
     let (is, next) = ticket.state.explained();
     let mut text = format!("**PRFactory** · {} · **{is}**\n\n", ticket.key);
     let behind = done(&ticket.state);
-    for (at, (phase, _)) in PHASES.iter().enumerate() {
+    for (at, phase) in PHASES.iter().enumerate() {
         let _ = writeln!(text, "- [{}] {phase}", if at < behind { 'x' } else { ' ' });
     }
     let at_least = if ticket.budget.incomplete { "at least " } else { "" };

@@ -12,9 +12,6 @@ use crate::policy::PolicyChange;
 use crate::principal::Via;
 use crate::state::{Awaited, State};
 
-/// Most targets a ticket may have for now.
-pub const MAX_TARGETS: usize = 1;
-
 /// One repository that a ticket changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -19,7 +19,8 @@ pub struct Workers {
     stop: watch::Sender<bool>,
 }
 
-/// How long a message stays hidden while it is handled; longer than any lease.
+/// How long a message stays hidden while it is handled: longer than the lease of a turn. A model call may outlast
+/// it; then the lease keeps a second worker off.
 const VISIBILITY: Duration = Duration::from_mins(3);
 /// How long a worker waits for a message before it looks whether it should stop.
 const WAIT: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use domain::change_set::{ChangeSet, FileChange};
 use engine::port::SourceTree;
-use similar::{ChangeTag, TextDiff};
+use similar::TextDiff;
 
 /// Renders a change set as a unified diff against its base.
 pub fn diff(base: &dyn SourceTree, change_set: &ChangeSet) -> String {
@@ -23,26 +23,6 @@ pub fn diff(base: &dyn SourceTree, change_set: &ChangeSet) -> String {
         let _ = write!(text, "{}", lines.unified_diff().context_radius(3).header(&old, &new));
     }
     text
-}
-
-/// Counts added and removed lines.
-pub fn stat(base: &dyn SourceTree, change_set: &ChangeSet) -> (usize, usize) {
-    let (mut added, mut removed) = (0, 0);
-    for (path, change) in &change_set.files {
-        let before = before(base, path).unwrap_or_default();
-        let after = match change {
-            FileChange::Write { text, .. } => text.as_str(),
-            FileChange::Delete => "",
-        };
-        for line in TextDiff::from_lines(before.as_str(), after).iter_all_changes() {
-            match line.tag() {
-                ChangeTag::Insert => added += 1,
-                ChangeTag::Delete => removed += 1,
-                ChangeTag::Equal => {}
-            }
-        }
-    }
-    (added, removed)
 }
 
 fn before(base: &dyn SourceTree, path: &domain::path::RepoPath) -> Option<String> {

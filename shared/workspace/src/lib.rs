@@ -8,7 +8,7 @@ mod search;
 mod snapshot;
 mod store;
 
-pub use diff::{diff, stat};
+pub use diff::diff;
 pub use git::{GitSource, Revision, create_repository, default_branch};
 pub use jail::{Jail, JailError};
 pub use scratch::{Scratch, sweep};

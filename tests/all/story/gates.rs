@@ -111,7 +111,19 @@ async fn a_hostile_model_finds_no_way_out_of_the_overlay() {
     let last = world.model.requests().into_iter().filter(|r| r.to_string().contains("toolu_last")).count();
     assert!(last > 0);
     assert_eq!(world_outside(), outside, "nothing outside was touched");
+    assert_eq!(names_in(world.dir.path()), ["data", "repositories", "token"]);
+    let data = names_in(&world.dir.path().join("data"));
+    let ours = ["blobs", "prfactory.toml", "scratch", "secrets.toml", "state.db", "state.db-shm", "state.db-wal"];
+    assert!(data.iter().all(|name| ours.contains(&name.as_str())), "{data:?}");
+    assert_eq!(names_in(&world.dir.path().join("data/scratch")), ["w"]);
     world.end().await;
+}
+
+fn names_in(dir: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn world_outside() -> Vec<u8> {

@@ -114,23 +114,25 @@ fn critical() -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn max_review_rounds_hands_over_to_a_person() {
-    let world = with("max_review_rounds = 1").await;
-    let plan = world.planned("SHOP-1", "Tax", TAX).await;
-    // Implementing reads, edits and submits; the answer after that is the review's.
-    let before = world.model.calls();
-    world.approve("ada", "SHOP-1").await;
-    world.until("the change", || async { (world.model.calls() >= before + 2).then_some(()) }).await;
-    world.model.answer_next(critical());
-    let waits = || async {
-        let ticket = world.ticket("SHOP-1").await?;
-        let name = states(&ticket);
-        (name == "awaiting_diff_approval" || name == "in_review").then_some(ticket)
-    };
-    let ticket = world.until("the review", waits).await;
-    assert_eq!(ticket.review_rounds, 1);
-    assert_eq!(ticket.approved_plan, plan.plan().map(|plan| plan.hash.clone()));
-    world.end().await;
+async fn max_review_rounds_hands_over_to_a_person_and_not_before() {
+    for (rounds, state) in [(1, "awaiting_diff_approval"), (2, "in_review")] {
+        let world = with(&format!("max_review_rounds = {rounds}\nimplement_on_approval = false")).await;
+        world.planned("SHOP-1", "Tax", TAX).await;
+        world.approve("ada", "SHOP-1").await;
+        world.reaches("SHOP-1", "plan_approved").await;
+        let call = |name: &str, input: serde_json::Value| serde_json::json!([{ "type": "tool_use", "id": format!("toolu_{name}"), "name": name, "input": input }]);
+        let edit = serde_json::json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" });
+        world.model.answer_next(call("edit", edit));
+        world.model.answer_next(call("submit", serde_json::json!({ "summary": "done" })));
+        world.model.answer_next(critical());
+        world.say("ada", "SHOP-1", "implement").await;
+        let ticket = world.reaches("SHOP-1", state).await;
+        assert_eq!(ticket.review_rounds, rounds);
+        if let domain::state::State::AwaitingDiffApproval { reasons } = &ticket.state {
+            assert_eq!(reasons, &[domain::gate::GateReason::UnresolvedFindings { count: 1 }]);
+        }
+        world.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
