@@ -16,11 +16,21 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Most bytes of content in all.
     pub total_bytes: u64,
+    /// Largest single object that is inflated; larger ones must be left out by the server.
+    pub object_bytes: u64,
+    /// Most bytes of one fetch as they come over the wire.
+    pub pack_bytes: u64,
 }
 
 impl Limits {
     /// What a function with half a gigabyte of ephemeral storage can carry.
-    pub const STANDARD: Self = Self { entries: 50_000, file_bytes: 1024 * 1024, total_bytes: 256 * 1024 * 1024 };
+    pub const STANDARD: Self = Self {
+        entries: 50_000,
+        file_bytes: 1024 * 1024,
+        total_bytes: 256 * 1024 * 1024,
+        object_bytes: 128 * 1024 * 1024,
+        pack_bytes: 512 * 1024 * 1024,
+    };
 }
 
 /// An entry with where its content is in the data that follows the index.

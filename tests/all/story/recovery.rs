@@ -227,7 +227,7 @@ async fn commits_of_people_on_the_branch_are_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_git_server_that_refuses_is_said_by_who_must_act() {
     for (status, says) in
-        [(401, "does not accept the credentials"), (403, "does not allow reading"), (404, "has no such repository")]
+        [(401, "does not accept the credentials"), (403, "does not allow this"), (404, "has no such repository")]
     {
         let world = World::start(Setup { http: true, ..Setup::default() }).await;
         let git = world.git.as_ref().unwrap();

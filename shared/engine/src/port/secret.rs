@@ -26,6 +26,14 @@ impl Secret {
         std::str::from_utf8(&self.0).ok()
     }
 
+    /// Somebody else's text without this secret in it.
+    pub fn redact(&self, text: &str) -> String {
+        match self.expose_text().filter(|_| !self.is_blank()) {
+            Some(secret) => text.replace(secret, "***"),
+            None => text.to_owned(),
+        }
+    }
+
     /// Says whether there is nothing but white space.
     pub fn is_blank(&self) -> bool {
         self.0.iter().all(u8::is_ascii_whitespace)

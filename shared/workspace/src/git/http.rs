@@ -1,19 +1,14 @@
-//! Our own send-pack over smart HTTP: read the refs, send one pack, read the report.
+//! Smart HTTP with a git server: one client, typed answers, and packets read as they arrive.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::Timestamp;
 use domain::error::{Failure, Fault};
-use domain::name::{BranchName, CommitSha};
 use engine::port::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-
-use crate::git::object::Object;
-use crate::git::pack::pack;
 
 /// A git server and the token for one repository on it.
 pub(crate) struct Remote<'a> {
@@ -23,16 +18,6 @@ pub(crate) struct Remote<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Most bytes of refs and reports that are read.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
-const NOTHING: &str = "0000000000000000000000000000000000000000";
-
-/// The value of the `Authorization` header for a token.
-pub(crate) fn basic(token: &Secret) -> Option<String> {
-    let token = token.expose_text()?;
-    Some(format!("Basic {}", STANDARD.encode(format!("x-access-token:{token}"))))
-}
-
 /// Says whether a token may be sent to an address: by TLS, or without leaving this machine.
 pub(crate) fn may_carry_token(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
@@ -40,75 +25,46 @@ pub(crate) fn may_carry_token(url: &str) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && loopback)
 }
 
-/// A client that follows no redirect and waits for nobody for long.
-pub(crate) fn client() -> Result<Client, Failure> {
+/// A client that follows no redirect and gives up on a server that is silent for longer than its patience.
+pub(crate) fn client(patience: Duration) -> Result<Client, Failure> {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_mins(1))
+        .connect_timeout(patience)
+        .read_timeout(patience)
         .user_agent("git/prfactory")
         .build()
         .map_err(|_| Failure::new(Fault::Bug, "no HTTP client can be made"))
 }
 
 impl Remote<'_> {
+    /// An address below the repository's.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}/{path}", self.url.trim_end_matches('/'))
+    }
+
+    /// Sends a request with the token; `idempotent` says that sending it twice does no harm.
+    pub(crate) async fn send(&self, request: RequestBuilder, idempotent: bool) -> Result<Packets, Failure> {
+        let answer = self.authorized(request).send().await.map_err(|error| broken(&error, idempotent))?;
+        if answer.status().is_server_error() && !idempotent {
+            return Err(Failure::new(Fault::Unknown, "the git server failed while it took the push"));
+        }
+        Ok(Packets { answer: self.checked(answer)?, held: Vec::new(), at: 0, idempotent })
+    }
+
+    /// What the server said, fit to be shown: short, on one line, without the token.
+    pub(crate) fn quoted(&self, text: &str) -> String {
+        let text = self.token.map_or_else(|| text.to_owned(), |token| token.redact(text));
+        text.chars().filter(|c| !c.is_control()).take(200).collect()
+    }
+
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        let Some(Ok(mut value)) = self.token.and_then(basic).map(|basic| HeaderValue::from_str(&basic)) else {
+        let text = self.token.and_then(|token| token.expose_text());
+        let basic = text.map(|token| format!("Basic {}", STANDARD.encode(format!("x-access-token:{token}"))));
+        let Some(Ok(mut value)) = basic.map(|basic| HeaderValue::from_str(&basic)) else {
             return request;
         };
         value.set_sensitive(true);
         request.header(AUTHORIZATION, value)
-    }
-
-    /// The branches the server has.
-    pub(crate) async fn refs(&self) -> Result<BTreeMap<String, CommitSha>, Failure> {
-        let url = format!("{}/info/refs?service=git-upload-pack", self.url.trim_end_matches('/'));
-        let answer = self.authorized(self.client.get(url)).send().await.map_err(|error| sent(&error, true))?;
-        let bytes = body(self.checked(answer)?).await?;
-        let mut refs = BTreeMap::new();
-        for line in lines(&bytes) {
-            let text = String::from_utf8_lossy(line);
-            let text = text.split('\0').next().unwrap_or("").trim_end();
-            if let Some((id, name)) = text.split_once(' ')
-                && let (Ok(id), Some(branch)) = (CommitSha::parse(id), name.strip_prefix("refs/heads/"))
-            {
-                refs.insert(branch.to_owned(), id);
-            }
-        }
-        Ok(refs)
-    }
-
-    /// Moves a branch from its old value to a new one, sending the objects that are new; `None` removes it.
-    pub(crate) async fn send(
-        &self,
-        branch: &BranchName,
-        old: Option<&CommitSha>,
-        new: Option<&CommitSha>,
-        objects: &[Object],
-    ) -> Result<(), Failure> {
-        let (from, to) = (old.map_or(NOTHING, CommitSha::as_str), new.map_or(NOTHING, CommitSha::as_str));
-        let command = format!("{from} {to} refs/heads/{branch}\0 report-status atomic agent=prfactory");
-        let mut bytes = format!("{:04x}{command}0000", command.len() + 4).into_bytes();
-        if new.is_some() {
-            let pack =
-                pack(objects).map_err(|error| Failure::new(Fault::Bug, format!("a pack cannot be made: {error}")))?;
-            bytes.extend_from_slice(&pack);
-        }
-        let url = format!("{}/git-receive-pack", self.url.trim_end_matches('/'));
-        let request = self.client.post(url).header(CONTENT_TYPE, "application/x-git-receive-pack-request").body(bytes);
-        let answer = self.authorized(request).send().await.map_err(|error| sent(&error, false))?;
-        if answer.status().is_server_error() {
-            return Err(Failure::new(Fault::Unknown, "the git server failed while it took the push"));
-        }
-        let report = body(self.checked(answer)?).await?;
-        let report: Vec<String> =
-            lines(&report).map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect();
-        let accepted = format!("ok refs/heads/{branch}");
-        if report.iter().any(|line| line == "unpack ok") && report.contains(&accepted) {
-            return Ok(());
-        }
-        let said: String = report.join("; ").chars().filter(|c| !c.is_control()).take(200).collect();
-        Err(Failure::new(Fault::Invalid, format!("the git server refused the push: {said}")))
     }
 
     fn checked(&self, answer: Response) -> Result<Response, Failure> {
@@ -131,36 +87,79 @@ impl Remote<'_> {
 }
 
 /// An error of the connection: before the request was sent it is harmless, afterwards unknown.
-fn sent(error: &reqwest::Error, idempotent: bool) -> Failure {
+fn broken(error: &reqwest::Error, idempotent: bool) -> Failure {
     let fault = if idempotent || error.is_connect() { Fault::Transient } else { Fault::Unknown };
-    let say = if error.is_timeout() { "the git server does not answer" } else { "the git server cannot be reached" };
+    let say = if error.is_timeout() {
+        "the git server does not answer"
+    } else if error.is_connect() {
+        "the git server cannot be reached"
+    } else {
+        "the git server broke off in the middle of its answer"
+    };
     Failure::new(fault, say)
 }
 
-async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| sent(&error, false))? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MAX_ANSWER {
-            return Err(Failure::new(Fault::Invalid, "the git server's answer is larger than 64 MiB"));
-        }
-    }
-    Ok(bytes)
+/// One packet of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Packet {
+    /// A line with its content.
+    Line(Vec<u8>),
+    /// The end of a section or of everything.
+    Mark,
+    /// The server has said everything.
+    End,
 }
 
-/// Splits pkt-lines; flushes and anything malformed end up as nothing.
-fn lines(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        loop {
-            let (head, rest) = bytes.split_first_chunk::<4>()?;
-            let length = usize::from_str_radix(std::str::from_utf8(head).ok()?, 16).ok()?;
-            if length < 4 {
-                bytes = rest;
-                continue;
-            }
-            let (line, after) = rest.split_at_checked(length - 4)?;
-            bytes = after;
-            return Some(line);
+/// An answer, read packet by packet: never more of it is held than one packet and what came with it.
+pub(crate) struct Packets {
+    answer: Response,
+    held: Vec<u8>,
+    at: usize,
+    idempotent: bool,
+}
+
+impl Packets {
+    /// The next packet.
+    pub(crate) async fn next(&mut self) -> Result<Packet, Failure> {
+        if !self.fill(4).await? {
+            return Ok(Packet::End);
         }
-    })
+        let head = self.take(4);
+        let length = std::str::from_utf8(&head).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        match length {
+            Some(0..4) => Ok(Packet::Mark),
+            Some(length) if self.fill(length - 4).await? => Ok(Packet::Line(self.take(length - 4))),
+            Some(_) => Err(self.cut_off()),
+            None => Err(Failure::new(Fault::Invalid, "the git server gave an answer that is not git")),
+        }
+    }
+
+    fn cut_off(&self) -> Failure {
+        let fault = if self.idempotent { Fault::Transient } else { Fault::Unknown };
+        Failure::new(fault, "the git server broke off in the middle of its answer")
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let bytes = self.held.get(self.at..self.at + count).unwrap_or_default().to_vec();
+        self.at += count;
+        bytes
+    }
+
+    /// Reads on until so many bytes are there; says whether they are, and that the end is not inside them.
+    async fn fill(&mut self, count: usize) -> Result<bool, Failure> {
+        while self.held.len() - self.at < count {
+            let Some(chunk) = self.answer.chunk().await.map_err(|error| broken(&error, self.idempotent))? else {
+                return if self.held.len() == self.at { Ok(false) } else { Err(self.cut_off()) };
+            };
+            self.held.drain(..self.at);
+            self.at = 0;
+            self.held.extend_from_slice(&chunk);
+        }
+        Ok(true)
+    }
+}
+
+/// Writes a packet.
+pub(crate) fn packet(text: &str) -> String {
+    format!("{:04x}{text}", text.len() + 4)
 }

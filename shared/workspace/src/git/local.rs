@@ -1,7 +1,6 @@
-//! The one file that knows gix: fetching by HTTP, and reading and writing a repository of this machine.
+//! The one file that knows gix: reading what was fetched, and reading and writing a repository of this machine.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use domain::error::{Failure, Fault};
@@ -9,7 +8,10 @@ use domain::name::{BranchName, CommitSha};
 use domain::path::RepoPath;
 use engine::port::{EntryKind, TreeEntry};
 use gix::bstr::ByteSlice as _;
+use gix::progress::Discard;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+use gix_pack::Bundle;
+use gix_pack::bundle::write::Options;
 
 use crate::git::object::{Kind, Object};
 use crate::snapshot::{self, Limits};
@@ -67,75 +69,56 @@ pub(crate) fn take(path: &Path, branch: &BranchName, limits: Limits) -> Result<(
     let repo = open(path)?;
     let id = find(&repo, branch)?
         .ok_or_else(|| Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")))?;
-    of_commit(&repo, id, limits)
+    of_commit(&repo, id, limits, false)
 }
 
-/// Fetches one commit by HTTP into a directory of ours and takes a snapshot of it.
+/// Indexes a fetched pack in a directory of ours and takes a snapshot of a commit in it.
 ///
-/// The authorization stands in gix's memory alone: it is marked as given by the API and never written.
-pub(crate) fn fetch(
-    url: &str,
-    authorization: Option<String>,
-    branch: &BranchName,
+/// No allocation that the pack's bytes ask for is larger than the largest object allowed.
+pub(crate) fn unpack(
+    pack: &Path,
     into: &Path,
+    head: &CommitSha,
     limits: Limits,
-    stop: &Arc<AtomicBool>,
-) -> Result<(CommitSha, Vec<u8>), Failure> {
-    // The whole chain of causes is looked at, and none of it is passed on.
-    let failed = |error: gix::Error| fetch_failure(&format!("{error:?}"));
-    let overrides = [
-        "http.followRedirects=false",
-        "protocol.allow=never",
-        "protocol.http.allow=always",
-        "protocol.https.allow=always",
-    ];
-    let options = gix::open::Options::isolated().config_overrides(overrides);
-    let authorization = authorization.map(|value| format!("http.extraHeader=Authorization: {value}"));
-    let only = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
-    let depth = std::num::NonZeroU32::MIN;
-    let mut prepare =
-        gix::clone::PrepareFetch::new(url, into, gix::create::Kind::Bare, gix::create::Options::default(), options)
-            .map_err(failed)?
-            .with_shallow(gix::remote::fetch::Shallow::DepthAtRemote(depth))
-            .with_ref_name(Some(branch.as_str()))
-            .map_err(failed)?
-            .configure_remote(move |mut remote| {
-                remote.replace_refspecs([only.as_str()], gix::remote::Direction::Fetch)?;
-                Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
-            })
-            .with_in_memory_config_overrides(authorization);
-    let (repo, _) = prepare.fetch_only(gix::progress::Discard, stop).map_err(failed)?;
-    let name = format!("refs/remotes/origin/{branch}");
-    let mut reference = repo
-        .try_find_reference(name.as_str())
-        .map_err(failed)?
-        .ok_or_else(|| Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")))?;
-    let id = reference.peel_to_id().map_err(|error| invalid("the branch cannot be read", error))?.detach();
-    of_commit(&repo, id, limits)
-}
-
-fn fetch_failure(text: &str) -> Failure {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let (fault, say) = if has(&["401", "uthenti", "redential"]) {
-        (Fault::Auth, "the git server does not accept the credentials")
-    } else if has(&["403"]) {
-        (Fault::Permission, "the git server does not allow reading this repository")
-    } else if has(&["404", "not found"]) {
-        (Fault::Permission, "the git server has no such repository, or hides it")
-    } else if has(&["429"]) {
-        (Fault::RateLimited { retry_at: None }, "the git server asks to wait")
-    } else {
-        (Fault::Transient, "the repository could not be fetched")
+    stop: &AtomicBool,
+) -> Result<Vec<u8>, Failure> {
+    let repo = gix::init_bare(into).map_err(|error| invalid("the repository cannot be made", error))?;
+    let mut from = std::io::BufReader::new(std::fs::File::open(pack).map_err(|e| snapshot::io(&e))?);
+    let options = Options {
+        thread_limit: Some(1),
+        alloc_limit_bytes: usize::try_from(limits.object_bytes).ok(),
+        ..Options::default()
     };
-    Failure::new(fault, say)
+    let no_bases = None::<gix::odb::Handle>;
+    let objects = into.join("objects/pack");
+    Bundle::write_to_directory(&mut from, Some(&objects), &mut Discard, stop, no_bases, gix::hash::Kind::Sha1, options)
+        .map_err(|error| unusable(&format!("{error:?}"), limits))?;
+    let id = gix::ObjectId::from_hex(head.as_str().as_bytes()).map_err(|error| invalid("a commit id", error))?;
+    // What the pack is missing was left out on request: files that are too large to be read.
+    of_commit(&repo, id, limits, true).map(|(_, bytes)| bytes)
 }
 
-fn of_commit(repo: &gix::Repository, id: gix::ObjectId, limits: Limits) -> Result<(CommitSha, Vec<u8>), Failure> {
+fn unusable(text: &str, limits: Limits) -> Failure {
+    if text.contains("too large to fit") || text.contains("llocation") {
+        let most = limits.object_bytes / 1024 / 1024;
+        let say =
+            format!("the repository has a file or directory larger than {most} MiB that its server does not leave out");
+        return Failure::new(Fault::Invalid, say);
+    }
+    Failure::new(Fault::Transient, "the git server sent a pack that is damaged")
+}
+
+fn of_commit(
+    repo: &gix::Repository,
+    id: gix::ObjectId,
+    limits: Limits,
+    partial: bool,
+) -> Result<(CommitSha, Vec<u8>), Failure> {
     let commit = repo.find_commit(id).map_err(|error| invalid("the head is no commit", error))?;
     let root = commit.tree_id().map_err(|error| invalid("the commit has no tree", error))?.detach();
-    let mut entries = Vec::new();
-    let mut visited = 0;
-    walk(repo, root, "", limits, &mut visited, &mut entries)?;
+    let mut walk = Walk { repo, limits, partial, visited: 0, entries: Vec::new() };
+    walk.tree(root, "")?;
+    let entries = walk.entries;
     let mut content = |entry: &TreeEntry| -> Result<Vec<u8>, Failure> {
         let id = gix::ObjectId::from_hex(entry.oid.as_bytes()).map_err(|error| invalid("an object id", error))?;
         let blob = repo.find_blob(id).map_err(|error| invalid("a file cannot be read", error))?;
@@ -146,52 +129,65 @@ fn of_commit(repo: &gix::Repository, id: gix::ObjectId, limits: Limits) -> Resul
 }
 
 /// Lists a tree, checking path, depth and count before anything is inflated.
-fn walk(
-    repo: &gix::Repository,
-    tree: gix::ObjectId,
-    prefix: &str,
+struct Walk<'a> {
+    repo: &'a gix::Repository,
     limits: Limits,
-    visited: &mut usize,
-    out: &mut Vec<TreeEntry>,
-) -> Result<(), Failure> {
-    let tree = repo.find_tree(tree).map_err(|error| invalid("a directory cannot be read", error))?;
-    for entry in tree.iter() {
-        let entry = entry.map_err(|error| invalid("a directory cannot be read", error))?;
-        *visited += 1;
-        if *visited > limits.entries {
-            return Err(Failure::new(
-                Fault::Invalid,
-                format!("the repository has more than {} entries", limits.entries),
-            ));
+    /// Whether large files may be missing.
+    partial: bool,
+    visited: usize,
+    entries: Vec<TreeEntry>,
+}
+
+impl Walk<'_> {
+    fn tree(&mut self, tree: gix::ObjectId, prefix: &str) -> Result<(), Failure> {
+        let header = self.repo.find_header(tree).map_err(|error| invalid("a directory cannot be read", error))?;
+        if header.size() > self.limits.object_bytes {
+            return Err(Failure::new(Fault::Invalid, format!("the directory `{prefix}` is too large to be read")));
         }
-        let name = entry.filename().to_str().map_err(|_| {
-            Failure::new(
-                Fault::Invalid,
-                format!("a name below `{prefix}` is not UTF-8; such repositories cannot be worked on"),
-            )
-        })?;
-        let path = RepoPath::parse(&format!("{prefix}{name}"))
-            .map_err(|error| Failure::new(Fault::Invalid, format!("the repository cannot be worked on: {error}")))?;
-        let id = entry.object_id();
-        let kind = match entry.mode().kind() {
-            gix::object::tree::EntryKind::Tree => {
-                walk(repo, id, &format!("{path}/"), limits, visited, out)?;
-                continue;
+        let tree = self.repo.find_tree(tree).map_err(|error| invalid("a directory cannot be read", error))?;
+        for entry in tree.iter() {
+            let entry = entry.map_err(|error| invalid("a directory cannot be read", error))?;
+            self.visited += 1;
+            if self.visited > self.limits.entries {
+                let most = self.limits.entries;
+                return Err(Failure::new(Fault::Invalid, format!("the repository has more than {most} entries")));
             }
-            gix::object::tree::EntryKind::Blob => EntryKind::Regular,
-            gix::object::tree::EntryKind::BlobExecutable => EntryKind::Executable,
-            gix::object::tree::EntryKind::Link => EntryKind::Symlink,
-            gix::object::tree::EntryKind::Commit => EntryKind::Submodule,
-        };
-        let size = match kind {
-            EntryKind::Submodule => 0,
-            EntryKind::Regular | EntryKind::Executable | EntryKind::Symlink => {
-                repo.find_header(id).map_err(|error| invalid(&format!("`{path}` cannot be read"), error))?.size()
-            }
-        };
-        out.push(TreeEntry { path, kind, oid: id.to_hex().to_string(), size });
+            let name = entry.filename().to_str().map_err(|_| {
+                let say = format!("a name below `{prefix}` is not UTF-8; such repositories cannot be worked on");
+                Failure::new(Fault::Invalid, say)
+            })?;
+            let path = RepoPath::parse(&format!("{prefix}{name}")).map_err(|error| {
+                Failure::new(Fault::Invalid, format!("the repository cannot be worked on: {error}"))
+            })?;
+            let id = entry.object_id();
+            let kind = match entry.mode().kind() {
+                gix::object::tree::EntryKind::Tree => {
+                    self.tree(id, &format!("{path}/"))?;
+                    continue;
+                }
+                gix::object::tree::EntryKind::Blob => EntryKind::Regular,
+                gix::object::tree::EntryKind::BlobExecutable => EntryKind::Executable,
+                gix::object::tree::EntryKind::Link => EntryKind::Symlink,
+                gix::object::tree::EntryKind::Commit => EntryKind::Submodule,
+            };
+            let size = self.size(kind, id, &path)?;
+            self.entries.push(TreeEntry { path, kind, oid: id.to_hex().to_string(), size });
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The size of a file; one that was left out is larger than what is read, and nobody knows by how much.
+    fn size(&self, kind: EntryKind, id: gix::ObjectId, path: &RepoPath) -> Result<u64, Failure> {
+        if kind == EntryKind::Submodule {
+            return Ok(0);
+        }
+        match self.repo.try_find_header(id) {
+            Ok(Some(header)) => Ok(header.size()),
+            Ok(None) if self.partial => Ok(self.limits.file_bytes + 1),
+            Ok(None) => Err(Failure::new(Fault::Invalid, format!("`{path}` is missing in the repository"))),
+            Err(error) => Err(invalid(&format!("`{path}` cannot be read"), error)),
+        }
+    }
 }
 
 /// Writes objects into a repository of this machine and moves a branch, expecting its old value.

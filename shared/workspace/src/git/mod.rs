@@ -1,9 +1,11 @@
-//! Git without a git binary: one place for the library that fetches, one for what we write ourselves.
+//! Git without a git binary: one place for the library that reads, the rest is what we write ourselves.
 
+mod fetch;
 mod http;
 mod local;
 mod object;
 mod pack;
+mod push;
 mod seed;
 mod source;
 

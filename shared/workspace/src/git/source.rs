@@ -1,6 +1,6 @@
 //! Repositories reached by git, by path or by HTTP: snapshots of them, and commits to them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use engine::directory::{self, Repository};
 use engine::port::{CommitMeta, Commits, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
 use engine::tenancy::TenantCtx;
 
-use crate::git::http::{Remote, basic, client, may_carry_token};
-use crate::git::{local, object};
+use crate::git::http::{Remote, client, may_carry_token};
+use crate::git::{fetch, local, object, push};
 use crate::scratch::Scratch;
 use crate::snapshot::{Limits, io};
 
@@ -32,6 +32,8 @@ pub struct GitSource {
 
 /// Longest a fetch may take.
 const FETCH: Duration = Duration::from_mins(5);
+/// How long a git server may be silent; a stage's lease is four times as long.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a writer finds when somebody else's commits are on the branch.
 pub(crate) fn moved(branch: &BranchName) -> Failure {
@@ -46,7 +48,12 @@ pub(crate) fn moved(branch: &BranchName) -> Failure {
 impl GitSource {
     /// Uses a root for scratch directories.
     pub fn new(engine: Engine, vault: Arc<dyn Vault>, root: impl Into<PathBuf>) -> Result<Self, Failure> {
-        Ok(Self { engine, vault, root: root.into(), client: client()?, limits: Limits::STANDARD })
+        Ok(Self { engine, vault, root: root.into(), client: client(PATIENCE)?, limits: Limits::STANDARD })
+    }
+
+    /// Gives up sooner or later on a git server that is silent.
+    pub fn with_patience(self, patience: Duration) -> Result<Self, Failure> {
+        Ok(Self { client: client(patience)?, ..self })
     }
 
     async fn repository(&self, ctx: &TenantCtx, target: &Target) -> Result<(Repository, Option<Secret>), Failure> {
@@ -65,8 +72,34 @@ impl GitSource {
         Ok((repository, token))
     }
 
+    /// Fetches by HTTP into a directory of ours, which goes away with the work that reads it.
+    async fn fetched(
+        &self,
+        ctx: &TenantCtx,
+        remote: &Remote<'_>,
+        branch: &BranchName,
+    ) -> Result<(CommitSha, Vec<u8>), Failure> {
+        let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
+        let (pack, limits) = (scratch.path().join("pack"), self.limits);
+        let head = fetch::fetch(remote, branch, &pack, limits).await?;
+        let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
+        let (stopped, commit) = (Arc::clone(&stop.0), head.clone());
+        let bytes =
+            blocking(move || local::unpack(&pack, &scratch.path().join("repository"), &commit, limits, &stopped));
+        Ok((head, bytes.await?))
+    }
+
     fn remote<'a>(&'a self, repository: &'a Repository, token: Option<&'a Secret>) -> Remote<'a> {
         Remote { client: &self.client, url: &repository.location, token, now: self.engine.clock.now() }
+    }
+}
+
+/// Tells work on another thread that nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -90,8 +123,7 @@ impl Snapshots for GitSource {
             let branch = branch.clone();
             blocking(move || local::head(&path, &branch)).await
         } else {
-            let refs = self.remote(&repository, token.as_ref()).refs().await?;
-            Ok(refs.get(branch.as_str()).cloned())
+            fetch::head(&self.remote(&repository, token.as_ref()), branch).await
         }
     }
 
@@ -101,13 +133,8 @@ impl Snapshots for GitSource {
         let (commit, bytes) = if let Some(path) = path_of(&repository) {
             blocking(move || local::take(&path, &branch, limits)).await?
         } else {
-            let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
-            let stop = Arc::new(AtomicBool::new(false));
-            let (stopped, url) = (Arc::clone(&stop), repository.location.clone());
-            let token = token.as_ref().and_then(basic);
-            let work = blocking(move || fetch_into(&scratch, &url, token, &branch, limits, &stopped));
-            let Ok(done) = tokio::time::timeout(FETCH, work).await else {
-                stop.store(true, Ordering::Relaxed);
+            let remote = self.remote(&repository, token.as_ref());
+            let Ok(done) = tokio::time::timeout(FETCH, self.fetched(ctx, &remote, &branch)).await else {
                 return Err(Failure::new(Fault::Transient, "the repository could not be fetched in five minutes"));
             };
             done?
@@ -115,18 +142,6 @@ impl Snapshots for GitSource {
         let blob = self.engine.blobs.put(ctx, &bytes).await?;
         Ok(StoredSnapshot { commit, blob })
     }
-}
-
-fn fetch_into(
-    scratch: &Scratch,
-    url: &str,
-    authorization: Option<String>,
-    branch: &BranchName,
-    limits: Limits,
-    stop: &Arc<AtomicBool>,
-) -> Result<(CommitSha, Vec<u8>), Failure> {
-    let into: &Path = &scratch.path().join("fetch");
-    local::fetch(url, authorization, branch, into, limits, stop)
 }
 
 #[async_trait]
@@ -158,7 +173,7 @@ impl Commits for GitSource {
             blocking(move || local::write(&path, &branch, &built.objects, &built.commit, expected.as_ref())).await?;
         } else {
             let remote = self.remote(&repository, token.as_ref());
-            remote.send(&target.branch, expected, Some(&commit), &built.objects).await?;
+            push::push(&remote, &target.branch, expected, Some(&commit), &built.objects).await?;
         }
         Ok(commit)
     }
@@ -181,7 +196,10 @@ impl Commits for GitSource {
                 let branch = target.branch.clone();
                 blocking(move || local::delete(&path, &branch, &ours)).await?;
             }
-            None => self.remote(&repository, token.as_ref()).send(&target.branch, Some(&ours), None, &[]).await?,
+            None => {
+                let remote = self.remote(&repository, token.as_ref());
+                push::push(&remote, &target.branch, Some(&ours), None, &[]).await?;
+            }
         }
         Ok(true)
     }

@@ -1,0 +1,133 @@
+//! Our own fetch by protocol version 2: one branch, one commit deep, no large files, straight to a file.
+//!
+//! What arrives is counted before it is kept, and gix indexes it under a limit for every allocation.
+
+use std::path::Path;
+
+use domain::error::{Failure, Fault};
+use domain::name::{BranchName, CommitSha};
+use reqwest::header::CONTENT_TYPE;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::git::http::{Packet, Packets, Remote, packet};
+use crate::snapshot::{Limits, io};
+
+/// What a server says it can do.
+#[derive(Debug, Default)]
+struct Abilities {
+    version_2: bool,
+    filter: bool,
+}
+
+/// Most lines of capabilities or refs that are read; we ask for one ref.
+const MAX_LINES: usize = 1_000;
+
+fn not_git() -> Failure {
+    Failure::new(Fault::Invalid, "the git server does not speak version 2 of git's protocol")
+}
+
+async fn abilities(remote: &Remote<'_>) -> Result<Abilities, Failure> {
+    let url = remote.at("info/refs?service=git-upload-pack");
+    let mut packets = remote.send(remote.client.get(url).header("git-protocol", "version=2"), true).await?;
+    let mut found = Abilities::default();
+    for _ in 0..MAX_LINES {
+        match packets.next().await? {
+            Packet::End => break,
+            Packet::Mark => {}
+            Packet::Line(line) => {
+                let line = String::from_utf8_lossy(&line);
+                found.version_2 |= line.trim_end() == "version 2";
+                let words = line.trim_end().strip_prefix("fetch=").unwrap_or("");
+                found.filter |= words.split(' ').any(|word| word == "filter");
+            }
+        }
+    }
+    if found.version_2 { Ok(found) } else { Err(not_git()) }
+}
+
+async fn command(remote: &Remote<'_>, name: &str, arguments: &[String]) -> Result<Packets, Failure> {
+    let mut body = packet(&format!("command={name}\n")) + &packet("agent=prfactory") + "0001";
+    for argument in arguments {
+        body += &packet(&format!("{argument}\n"));
+    }
+    body += "0000";
+    let request = remote.client.post(remote.at("git-upload-pack")).header("git-protocol", "version=2");
+    remote.send(request.header(CONTENT_TYPE, "application/x-git-upload-pack-request").body(body), true).await
+}
+
+/// The commit a branch points at.
+pub(crate) async fn head(remote: &Remote<'_>, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
+    abilities(remote).await?;
+    look_up(remote, branch).await
+}
+
+async fn look_up(remote: &Remote<'_>, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
+    let name = format!("refs/heads/{branch}");
+    let mut packets = command(remote, "ls-refs", &[format!("ref-prefix {name}")]).await?;
+    for _ in 0..MAX_LINES {
+        let Packet::Line(line) = packets.next().await? else { return Ok(None) };
+        let line = String::from_utf8_lossy(&line);
+        if let Some((id, found)) = line.trim_end().split_once(' ')
+            && found == name
+        {
+            let id = CommitSha::parse(id).map_err(|_| not_git())?;
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Fetches the head of a branch, one commit deep, into a file of git's pack format.
+pub(crate) async fn fetch(
+    remote: &Remote<'_>,
+    branch: &BranchName,
+    into: &Path,
+    limits: Limits,
+) -> Result<CommitSha, Failure> {
+    let able = abilities(remote).await?;
+    let Some(head) = look_up(remote, branch).await? else {
+        return Err(Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")));
+    };
+    let mut arguments = vec!["ofs-delta".to_owned(), "no-progress".to_owned(), "deepen 1".to_owned()];
+    if able.filter {
+        arguments.push(format!("filter blob:limit={}", limits.file_bytes + 1));
+    }
+    arguments.extend([format!("want {head}"), "done".to_owned()]);
+    let mut packets = command(remote, "fetch", &arguments).await?;
+    loop {
+        match packets.next().await? {
+            Packet::Line(line) if line.starts_with(b"packfile") => break,
+            Packet::Line(_) | Packet::Mark => {}
+            Packet::End => return Err(Failure::new(Fault::Transient, "the git server sent no pack")),
+        }
+    }
+    receive(remote, &mut packets, into, limits).await?;
+    Ok(head)
+}
+
+/// Writes the pack's bytes to the file; its checksum is verified when it is indexed.
+async fn receive(remote: &Remote<'_>, packets: &mut Packets, into: &Path, limits: Limits) -> Result<(), Failure> {
+    let file = tokio::fs::File::create(into).await.map_err(|e| io(&e))?;
+    let mut file = tokio::io::BufWriter::new(file);
+    let mut total = 0;
+    loop {
+        let Packet::Line(line) = packets.next().await? else { break };
+        match line.split_first() {
+            Some((1, data)) => {
+                total += data.len() as u64;
+                if total > limits.pack_bytes {
+                    let most = limits.pack_bytes / 1024 / 1024;
+                    let say = format!("the repository is larger than {most} MiB, packed and without its history");
+                    return Err(Failure::new(Fault::Invalid, say));
+                }
+                file.write_all(data).await.map_err(|e| io(&e))?;
+            }
+            Some((3, text)) => {
+                let said = remote.quoted(&String::from_utf8_lossy(text));
+                return Err(Failure::new(Fault::Transient, format!("the git server failed: {said}")));
+            }
+            Some(_) | None => {}
+        }
+    }
+    file.flush().await.map_err(|e| io(&e))
+}
