@@ -81,7 +81,7 @@ async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
     let access = ModelAccess::from_args(&args.model).context("there is no model key; set ANTHROPIC_API_KEY")?;
     let system = System::open(data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
-    let workers = system.work(access, usize::from(args.workers))?;
+    let workers = system.work(access, usize::from(args.workers)).await?;
     let server = Server::start(&system, args.listen).await?;
     let address = server.address;
     out.either(

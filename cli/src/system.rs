@@ -13,7 +13,8 @@ use engine::seal::Sealer;
 use engine::{Disposition, Engine};
 use forge::LocalForge;
 use local::{
-    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock, SystemIds, Workers,
+    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock, SystemIds, Takeover,
+    Workers,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -46,6 +47,7 @@ pub struct System {
     pub tracker: Arc<LocalTracker>,
     /// The folder.
     pub data: PathBuf,
+    db: Db,
 }
 
 /// How to reach the model.
@@ -79,7 +81,7 @@ impl System {
         let secrets = Arc::new(FileSecrets::open(data)?);
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let table: Arc<dyn Table> = Arc::new(SqliteTable::new(db.clone()));
-        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(db, Arc::clone(&clock), Arc::clone(&ids)));
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&ids)));
         let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::new(data.join("blobs")));
         let sealer = Arc::new(Sealer::new(secrets.versions("sealing-key")?));
         let master =
@@ -93,6 +95,7 @@ impl System {
             forge: Arc::new(LocalForge::new(engine.clone())),
             tracker: Arc::new(LocalTracker::new(engine.clone())),
             data: data.to_owned(),
+            db,
             engine,
             secrets,
             vault,
@@ -115,10 +118,11 @@ impl System {
         }
     }
 
-    /// Starts workers for every queue, and sweep.
-    pub fn work(&self, model: ModelAccess, count: usize) -> anyhow::Result<Workers> {
+    /// Starts workers for every queue, and sweep; whoever worked here before is gone.
+    pub async fn work(&self, model: ModelAccess, count: usize) -> anyhow::Result<Workers> {
+        let takeover = Takeover::of(&self.data, &self.db, self.engine.clock.now()).await?;
         workspace::sweep(&self.data.join("scratch")).context("old scratch directories cannot be removed")?;
-        let mut workers = Workers::new();
+        let mut workers = Workers::new(takeover);
         for (queue, handler) in self.handlers(model)? {
             workers.add(&self.engine.queue, queue, count, &handler);
         }

@@ -3,4 +3,5 @@
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
 pub mod contract;
+pub mod serve;
 pub mod world;

@@ -87,7 +87,7 @@ async fn set(
     let settings = Settings::load(&data)?;
     let system = System::open(&data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
-    let workers = system.work(access, 2)?;
+    let workers = system.work(access, 2).await?;
     let server = Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let client = Client::new(system, &settings, None, None)?;
     Ok(Stage { client, server, workers, endpoint, key, text, location, data, _scripted: scripted })

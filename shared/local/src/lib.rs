@@ -7,6 +7,7 @@ mod queue;
 mod secrets;
 mod settings;
 mod table;
+mod takeover;
 mod vault;
 mod workers;
 
@@ -17,5 +18,6 @@ pub use queue::SqliteQueue;
 pub use secrets::FileSecrets;
 pub use settings::{Settings, SettingsError, seed};
 pub use table::SqliteTable;
+pub use takeover::Takeover;
 pub use vault::LocalVault;
 pub use workers::{Handler, Workers};

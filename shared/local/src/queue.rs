@@ -56,22 +56,32 @@ impl SqliteQueue {
         let max = i64::try_from(max).unwrap_or(1);
         self.db
             .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "UPDATE message SET dead = 1 WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2 AND receives >= ?3",
-                    )?
-                    .execute(params![queue, now, MAX_RECEIVES])?;
-                let mut statement = connection.prepare_cached(
-                    "UPDATE message SET receives = receives + 1, visible_at = ?3, receipt = ?4 WHERE id IN
-                       (SELECT id FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2
-                        ORDER BY visible_at, id LIMIT ?5)
-                     RETURNING id, body, receives",
+                let mut next = connection.prepare_cached(
+                    "SELECT id, body, receives FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2
+                     ORDER BY visible_at, id LIMIT ?3",
                 )?;
-                let rows = statement.query_map(params![queue, now, until, receipt, max], |row| {
-                    let id: i64 = row.get(0)?;
-                    Ok(Delivered { receipt: format!("{id}:{receipt}"), body: row.get(1)?, receives: row.get(2)? })
-                })?;
-                rows.collect()
+                let mut hide = connection
+                    .prepare_cached("UPDATE message SET receives = ?2, visible_at = ?3, receipt = ?4 WHERE id = ?1")?;
+                let mut bury = connection.prepare_cached("UPDATE message SET dead = 1 WHERE id = ?1")?;
+                let mut taken = Vec::new();
+                while taken.is_empty() {
+                    let found = next.query_map(params![queue, now, max], |row| {
+                        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+                    })?;
+                    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+                    if found.is_empty() {
+                        break;
+                    }
+                    for (id, body, receives) in found {
+                        if receives >= MAX_RECEIVES {
+                            bury.execute([id])?;
+                            continue;
+                        }
+                        hide.execute(params![id, receives + 1, until, receipt])?;
+                        taken.push(Delivered { receipt: format!("{id}:{receipt}"), body, receives: receives + 1 });
+                    }
+                }
+                Ok(taken)
             })
             .await
             .map_err(|error| failed(&error))

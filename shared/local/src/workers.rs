@@ -10,11 +10,14 @@ use engine::port::{Delivered, Queue};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::takeover::Takeover;
+
 /// What handles the messages of a queue.
 pub type Handler = Arc<dyn Fn(Delivered) -> Pin<Box<dyn Future<Output = Disposition> + Send>> + Send + Sync>;
 
 /// The workers of one process.
 pub struct Workers {
+    _takeover: Takeover,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
@@ -27,8 +30,8 @@ const WAIT: Duration = Duration::from_secs(1);
 
 impl Workers {
     /// Starts none yet.
-    pub fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false) }
+    pub fn new(takeover: Takeover) -> Self {
+        Self { _takeover: takeover, tasks: JoinSet::new(), stop: watch::Sender::new(false) }
     }
 
     /// Starts workers for one queue.
@@ -59,12 +62,6 @@ impl Workers {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-impl Default for Workers {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

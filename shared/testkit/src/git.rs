@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
+use crate::pace::Pace;
+
 /// A git server that is listening.
 pub struct GitHost {
     address: SocketAddr,
@@ -27,6 +29,7 @@ struct Shared {
     authorization: String,
     requests: Mutex<Vec<Seen>>,
     refuse: Mutex<Option<u16>>,
+    pace: Pace,
 }
 
 /// One request, as far as tests look at it.
@@ -55,6 +58,7 @@ impl GitHost {
             authorization: authorization.to_owned(),
             requests: Mutex::default(),
             refuse: Mutex::default(),
+            pace: Pace::default(),
         });
         let app = Router::new().fallback(serve).with_state(Arc::clone(&state));
         let server = tokio::spawn(async move {
@@ -67,6 +71,11 @@ impl GitHost {
     /// Where a repository is.
     pub fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
+    }
+
+    /// How long it waits before each answer.
+    pub fn pace(&self) -> &Pace {
+        &self.state.pace
     }
 
     /// Every request so far.
@@ -106,6 +115,7 @@ async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<B
     let authorized = given == state.authorization;
     let seen = Seen { method: parts.method.to_string(), uri: parts.uri.to_string(), authorized, bytes: body.len() };
     state.requests.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    state.pace.wait().await;
     let refused = *state.refuse.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(status) = refused.and_then(|status| StatusCode::from_u16(status).ok()) {
         return plain(status);

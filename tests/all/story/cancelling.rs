@@ -85,7 +85,7 @@ async fn a_branch_of_ours_is_removed_before_cancelled_is_said() {
     let mut world = pushed().await;
     world.say("wil", "SHOP-1", "cancel").await;
     assert_eq!(world.ticket("SHOP-1").await.unwrap().state.name(), "cancelling");
-    world.work();
+    world.work().await;
     world.reaches("SHOP-1", "cancelled").await;
     assert_eq!(world.branches(), ["main"]);
     world.end().await;
@@ -100,7 +100,7 @@ async fn a_branch_that_somebody_went_on_with_stays() {
     let commit = world.run_git(&[&identity[..], &["commit-tree", &tree, "-p", &branch, "-m", "more"]].concat());
     world.run_git(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
     world.say("wil", "SHOP-1", "cancel").await;
-    world.work();
+    world.work().await;
     world.reaches("SHOP-1", "cancelled").await;
     assert_eq!(world.run_git(&["rev-parse", &branch]), commit);
     world.end().await;
@@ -111,7 +111,7 @@ async fn a_write_that_cannot_be_read_back_is_said_and_does_not_hold_the_ticket_f
     let mut world = pushed().await;
     world.say("wil", "SHOP-1", "cancel").await;
     std::fs::rename(world.repository(), world.dir.path().join("gone.git")).unwrap();
-    world.work();
+    world.work().await;
     world.reaches("SHOP-1", "cancelled").await;
     let history = world.history("SHOP-1").await;
     assert!(history.last().unwrap().contains("could not be read back"), "{history:?}");
@@ -122,7 +122,7 @@ async fn a_write_that_cannot_be_read_back_is_said_and_does_not_hold_the_ticket_f
 async fn a_forge_that_comes_back_gets_one_pull_request_for_the_branch_that_is_there() {
     let mut world = pushed().await;
     let head = world.run_git(&["rev-parse", &world.branches().remove(1)]);
-    world.work();
+    world.work().await;
     let ticket = world.reaches("SHOP-1", "in_review").await;
     assert_eq!(ticket.pull_request.unwrap().head.to_string(), head, "the same commit, made again");
     world.end().await;

@@ -125,7 +125,7 @@ async fn what_a_crash_left_in_the_outbox_or_without_a_message_is_swept() {
     let queue = &world.system.engine.queue;
     let lost = queue.receive("snapshot", 1, Duration::from_mins(1), Duration::ZERO).await.unwrap().remove(0);
     queue.ack("snapshot", &lost.receipt).await.unwrap();
-    world.work();
+    world.work().await;
     assert_eq!(sweep::handle(&world.system.engine).await.unwrap().tickets, 0, "not stranded yet");
     world.clock.forward(600);
     assert!(sweep::handle(&world.system.engine).await.unwrap().tickets >= 1);
@@ -150,7 +150,7 @@ async fn a_message_that_never_ends_well_fails_its_ticket_with_a_reason() {
     let ticket = world.ticket("SHOP-1").await.unwrap();
     let State::Failed { error, .. } = &ticket.state else { panic!("not failed: {:?}", ticket.state) };
     assert!(error.message.contains("started several times"), "{error}");
-    world.work();
+    world.work().await;
     world.say("wil", "SHOP-1", "retry").await;
     world.to_plan("SHOP-1").await;
     world.end().await;

@@ -6,15 +6,8 @@ use std::process::{Command, Output};
 use domain::name::BranchName;
 use domain::path::RepoPath;
 use serde_json::Value;
+use stories::serve::binary;
 use workspace::{Revision, create_repository};
-
-/// The binary that `cargo test` built beside this one.
-fn binary() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("prfactory")
-}
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(binary()).args(arguments).env_remove("ANTHROPIC_API_KEY").output().unwrap()

@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::pace::Pace;
+
 /// A scripted model that is listening.
 pub struct ScriptedModel {
     address: SocketAddr,
@@ -33,6 +35,7 @@ struct Shared {
     unexpected: Mutex<Vec<String>>,
     next: Mutex<Vec<Value>>,
     failures: Mutex<Vec<(u16, String)>>,
+    pace: Pace,
 }
 
 /// Largest request that is read; the API's own limit.
@@ -63,6 +66,11 @@ impl ScriptedModel {
     /// How many calls it has answered or refused.
     pub fn calls(&self) -> usize {
         self.state.calls.load(Ordering::Relaxed)
+    }
+
+    /// How long it waits before each answer.
+    pub fn pace(&self) -> &Pace {
+        &self.state.pace
     }
 
     /// Every request body so far.
@@ -108,6 +116,7 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
     if let Ok(value) = serde_json::from_slice::<Value>(&body) {
         state.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(value);
     }
+    state.pace.wait().await;
     let content = match pop(&state.next) {
         Some(content) => content,
         None => match script::answer(&request, number) {

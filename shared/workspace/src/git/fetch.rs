@@ -2,10 +2,14 @@
 //!
 //! What arrives is counted before it is kept, and gix indexes it under a limit for every allocation.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
+use domain::Timestamp;
 use domain::error::{Failure, Fault};
 use domain::name::{BranchName, CommitSha};
+use jiff::SignedDuration;
 use reqwest::header::CONTENT_TYPE;
 use tokio::io::AsyncWriteExt as _;
 
@@ -13,10 +17,34 @@ use crate::git::http::{Packet, Packets, Remote, packet};
 use crate::snapshot::{Limits, io};
 
 /// What a server says it can do.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Abilities {
     version_2: bool,
     filter: bool,
+}
+
+/// What servers said they can do, so that they need not be asked before each question.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<BTreeMap<String, (Timestamp, Abilities)>>);
+
+/// How long a server is believed.
+const BELIEVED: SignedDuration = SignedDuration::from_mins(10);
+/// Most servers that are remembered at the same time.
+const MAX_KNOWN: usize = 1_000;
+
+impl Known {
+    fn get(&self, remote: &Remote<'_>) -> Option<Abilities> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(remote.url).filter(|(at, _)| remote.now.duration_since(*at).abs() < BELIEVED).map(|(_, able)| *able)
+    }
+
+    fn put(&self, remote: &Remote<'_>, able: Abilities) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(remote.url.to_owned(), (remote.now, able));
+    }
 }
 
 /// Most lines of capabilities or refs that are read; we ask for one ref.
@@ -27,6 +55,9 @@ fn not_git() -> Failure {
 }
 
 async fn abilities(remote: &Remote<'_>) -> Result<Abilities, Failure> {
+    if let Some(able) = remote.known.get(remote) {
+        return Ok(able);
+    }
     let url = remote.at("info/refs?service=git-upload-pack");
     let mut packets = remote.send(remote.client.get(url).header("git-protocol", "version=2"), true).await?;
     let mut found = Abilities::default();
@@ -42,7 +73,11 @@ async fn abilities(remote: &Remote<'_>) -> Result<Abilities, Failure> {
             }
         }
     }
-    if found.version_2 { Ok(found) } else { Err(not_git()) }
+    if !found.version_2 {
+        return Err(not_git());
+    }
+    remote.known.put(remote, found);
+    Ok(found)
 }
 
 async fn command(remote: &Remote<'_>, name: &str, arguments: &[String]) -> Result<Packets, Failure> {

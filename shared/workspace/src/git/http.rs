@@ -10,11 +10,14 @@ use engine::port::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 
+use crate::git::fetch::Known;
+
 /// A git server and the token for one repository on it.
 pub(crate) struct Remote<'a> {
     pub(crate) client: &'a Client,
     pub(crate) url: &'a str,
     pub(crate) token: Option<&'a Secret>,
+    pub(crate) known: &'a Known,
     pub(crate) now: Timestamp,
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn unpack(
     limits: Limits,
     stop: &AtomicBool,
 ) -> Result<Vec<u8>, Failure> {
-    let repo = gix::init_bare(into).map_err(|error| invalid("the repository cannot be made", error))?;
+    let repo = empty(into)?;
     let mut from = std::io::BufReader::new(std::fs::File::open(pack).map_err(|e| snapshot::io(&e))?);
     let options = Options {
         thread_limit: Some(1),
@@ -96,6 +96,15 @@ pub(crate) fn unpack(
     let id = gix::ObjectId::from_hex(head.as_str().as_bytes()).map_err(|error| invalid("a commit id", error))?;
     // What the pack is missing was left out on request: files that are too large to be read.
     of_commit(&repo, id, limits, true).map(|(_, bytes)| bytes)
+}
+
+/// The least that is a repository: one file and three directories, where a usual one has thirty.
+fn empty(into: &Path) -> Result<gix::Repository, Failure> {
+    let made = std::fs::create_dir_all(into.join("objects/pack"))
+        .and_then(|()| std::fs::create_dir(into.join("refs")))
+        .and_then(|()| std::fs::write(into.join("HEAD"), "ref: refs/heads/main\n"));
+    made.map_err(|e| snapshot::io(&e))?;
+    open(into)
 }
 
 fn unusable(text: &str, limits: Limits) -> Failure {

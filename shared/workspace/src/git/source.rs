@@ -15,6 +15,7 @@ use engine::directory::{self, Repository};
 use engine::port::{CommitMeta, Commits, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
 use engine::tenancy::TenantCtx;
 
+use crate::git::fetch::Known;
 use crate::git::http::{Remote, client, may_carry_token};
 use crate::git::{fetch, local, object, push};
 use crate::scratch::Scratch;
@@ -27,6 +28,7 @@ pub struct GitSource {
     vault: Arc<dyn Vault>,
     root: PathBuf,
     client: reqwest::Client,
+    known: Arc<Known>,
     limits: Limits,
 }
 
@@ -48,7 +50,14 @@ pub(crate) fn moved(branch: &BranchName) -> Failure {
 impl GitSource {
     /// Uses a root for scratch directories.
     pub fn new(engine: Engine, vault: Arc<dyn Vault>, root: impl Into<PathBuf>) -> Result<Self, Failure> {
-        Ok(Self { engine, vault, root: root.into(), client: client(PATIENCE)?, limits: Limits::STANDARD })
+        Ok(Self {
+            engine,
+            vault,
+            root: root.into(),
+            client: client(PATIENCE)?,
+            known: Arc::default(),
+            limits: Limits::STANDARD,
+        })
     }
 
     /// Gives up sooner or later on a git server that is silent.
@@ -90,7 +99,13 @@ impl GitSource {
     }
 
     fn remote<'a>(&'a self, repository: &'a Repository, token: Option<&'a Secret>) -> Remote<'a> {
-        Remote { client: &self.client, url: &repository.location, token, now: self.engine.clock.now() }
+        Remote {
+            client: &self.client,
+            url: &repository.location,
+            token,
+            known: &self.known,
+            now: self.engine.clock.now(),
+        }
     }
 }
 

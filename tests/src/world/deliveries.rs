@@ -1,0 +1,80 @@
+//! Deliveries as GitHub and Jira send them, recorded and freshly signed.
+
+use std::path::Path;
+
+use domain::id::EndpointId;
+use engine::port::Secret;
+use serde_json::{Value, json};
+use webhooks::{endpoint_secret, sign};
+
+use super::{ENDPOINT, INSTALLATION, World};
+
+impl World {
+    /// Posts bytes with headers and returns status and body.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Value) {
+        let mut request = self.http.post(self.url(path)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// The secret of the Jira endpoint for a generation.
+    pub fn endpoint_secret(&self, generation: u32) -> Secret {
+        let master = self.system.secrets.versions("endpoint-master").unwrap().remove(0);
+        endpoint_secret(&master, &EndpointId::parse(ENDPOINT).unwrap(), generation).unwrap()
+    }
+
+    /// Delivers an event of Jira, signed.
+    pub async fn jira(&self, event: &Value) -> u16 {
+        let body = serde_json::to_vec(event).unwrap();
+        let signature = sign(&self.endpoint_secret(1), &body);
+        let path = format!("/webhooks/jira/{ENDPOINT}/1");
+        self.post(&path, &[("x-hub-signature", &signature)], body).await.0
+    }
+
+    /// Delivers an event of GitHub, signed.
+    pub async fn github(&self, event: &str, body: &Value) -> u16 {
+        let body = serde_json::to_vec(body).unwrap();
+        let secret = self.system.secrets.versions("github-webhook").unwrap().remove(0);
+        let signature = sign(&secret, &body);
+        let headers =
+            [("x-hub-signature-256", signature.as_str()), ("x-github-event", event), ("x-github-delivery", "d")];
+        self.post("/webhooks/github", &headers, body).await.0
+    }
+
+    /// The recorded event of Jira that a label was set, for another ticket.
+    pub fn labelled(&self, key: &str, title: &str, body: &str) -> Value {
+        let mut event = recorded("jira/issue_updated_labels");
+        event["timestamp"] = json!(self.system.engine.clock.now().as_millisecond());
+        event["issue"]["key"] = json!(key);
+        event["issue"]["fields"]["summary"] = json!(title);
+        event["issue"]["fields"]["description"] = json!(body);
+        event
+    }
+
+    /// The recorded event of Jira that a comment was written.
+    pub fn commented(&self, key: &str, id: &str, text: &str) -> Value {
+        let mut event = recorded("jira/comment_created");
+        event["timestamp"] = json!(self.system.engine.clock.now().as_millisecond());
+        event["issue"]["key"] = json!(key);
+        event["comment"]["id"] = json!(id);
+        event["comment"]["body"] = json!(text);
+        event
+    }
+}
+
+/// A recorded delivery.
+pub fn recorded(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A recorded delivery of GitHub, as it reaches the installation of the tests.
+pub fn recorded_for_us(name: &str) -> Value {
+    let mut event = recorded(&format!("github/{name}"));
+    event["installation"]["id"] = json!(INSTALLATION);
+    event
+}

@@ -1,0 +1,196 @@
+//! A whole system on loopback: real webhooks, real workers, real git; only the model is scripted.
+
+mod deliveries;
+mod reading;
+mod setup;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::name::{BranchName, TrackerKey};
+use domain::path::RepoPath;
+use engine::port::Clock;
+use intake::Answer;
+use local::{Settings, Workers, seed};
+use prfactory::client::Client;
+use prfactory::system::{Server, System};
+use tempfile::TempDir;
+use testkit::git::GitHost;
+use testkit::model::ScriptedModel;
+use workspace::{Revision, create_repository};
+
+pub use deliveries::{recorded, recorded_for_us};
+pub use setup::ShiftedClock;
+
+use crate::serve::Serve;
+
+/// How a world is set up.
+#[derive(Default)]
+pub struct Setup {
+    /// Lines of `[tenant.policy]`.
+    pub policy: String,
+    /// Files of the repository, instead of the usual ones.
+    pub files: Vec<(&'static str, String)>,
+    /// Whether the repository is reached over HTTP with a token.
+    pub http: bool,
+    /// Whether no worker is started.
+    pub idle: bool,
+    /// Whether `prfactory serve` runs as a process of its own.
+    pub apart: bool,
+    /// How many more repositories there are, `octo/more-1` for the tickets of `MOREA` and so on.
+    pub more: usize,
+    /// Whether a second tenant has everything by the same names.
+    pub neighbour: bool,
+    /// Workers of each queue; 2 unless told otherwise.
+    pub workers: usize,
+}
+
+/// The token of the git server; shaped like a real one.
+pub const GIT_TOKEN: &str = "canary-git-token-4f1b0c";
+/// The address of Ada, an admin, in the recorded deliveries of Jira.
+pub const ADA_JIRA: &str = "712020:00000000-0000-4000-8000-00000000ada0";
+/// The person in the recorded deliveries of GitHub.
+pub const ADA_GITHUB: u64 = 21_031_067;
+/// The installation the tests use.
+pub const INSTALLATION: u64 = 957_387;
+/// The endpoint's id.
+pub const ENDPOINT: &str = "ep_0123456789abcdef0123456789";
+/// The key for the model.
+pub const MODEL_KEY: &str = "canary-model-key-77d2";
+/// The installation of the neighbour.
+pub const NEXT_INSTALLATION: u64 = 957_388;
+/// The endpoint of the neighbour.
+pub const NEXT_ENDPOINT: &str = "ep_ffffffffffffffffffffffffff";
+
+/// A running system.
+pub struct World {
+    /// The ports.
+    pub system: System,
+    /// The scripted model.
+    pub model: ScriptedModel,
+    /// The git server, where there is one.
+    pub git: Option<GitHost>,
+    /// The clock.
+    pub clock: Arc<ShiftedClock>,
+    /// Everything the world keeps.
+    pub dir: TempDir,
+    /// The process that serves, where it is one of its own.
+    pub serve: Option<Serve>,
+    server: Option<Server>,
+    workers: Option<Workers>,
+    count: usize,
+    settings: Settings,
+    http: reqwest::Client,
+}
+
+impl World {
+    /// Starts a world.
+    pub async fn start(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files = if setup.files.is_empty() { setup::usual_files() } else { setup.files.clone() };
+        let files = files.into_iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text)).collect();
+        let at = "2026-02-01T10:00:00Z".parse().unwrap();
+        let history = [Revision { message: "Start".to_owned(), at, files }];
+        let main = BranchName::parse("main").unwrap();
+        let repositories = dir.path().join("repositories");
+        let more = (1..=setup.more).map(|number| format!("more-{number}.git"));
+        for name in ["shop.git".to_owned(), "next.git".to_owned()].into_iter().chain(more) {
+            create_repository(&repositories.join(name), &main, &history).unwrap();
+        }
+        let git = if setup.http {
+            let basic = STANDARD.encode(format!("x-access-token:{GIT_TOKEN}"));
+            Some(GitHost::start(repositories, &format!("Basic {basic}")).await.unwrap())
+        } else {
+            None
+        };
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(dir.path().join("token"), GIT_TOKEN).unwrap();
+        let text = setup::settings(&setup, dir.path(), git.as_ref());
+        std::fs::write(data.join("prfactory.toml"), text).unwrap();
+        let clock = Arc::new(setup::ShiftedClock::default());
+        let system = System::open_at(&data, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let settings = Settings::load(&data).unwrap();
+        seed(&system.engine, system.vault.as_ref(), &settings).await.unwrap();
+        let model = ScriptedModel::start().await.unwrap();
+        let count = setup.workers.max(if setup.workers == 0 { 2 } else { 1 });
+        let http = reqwest::Client::new();
+        let (serve, server) = if setup.apart {
+            (Some(Serve::start(&data, &model, count)), None)
+        } else {
+            (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
+        };
+        let mut world = Self { system, model, git, clock, dir, serve, server, workers: None, count, settings, http };
+        if !setup.idle && !setup.apart {
+            world.work().await;
+        }
+        world
+    }
+
+    /// Starts workers in a world that was set up idle.
+    pub async fn work(&mut self) {
+        self.workers = Some(self.system.work(setup::access(&self.model), self.count).await.unwrap());
+    }
+
+    /// Lets every worker finish what it has and stops them all.
+    pub async fn rest(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
+        }
+    }
+
+    /// Starts `prfactory serve` again after it was killed.
+    pub fn restart(&mut self) {
+        self.serve = Some(Serve::start(&self.dir.path().join("data"), &self.model, self.count));
+    }
+
+    /// Stops everything and fails if the model was sent what it did not expect.
+    pub async fn end(mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        self.rest().await;
+        assert_eq!(self.model.unexpected(), Vec::<String>::new());
+    }
+
+    /// Where the webhooks are.
+    pub fn url(&self, path: &str) -> String {
+        let address = match (&self.serve, &self.server) {
+            (Some(serve), _) => serve.address,
+            (None, Some(server)) => server.address,
+            (None, None) => panic!("nobody listens"),
+        };
+        format!("http://{address}{path}")
+    }
+
+    /// The bare repository.
+    pub fn repository(&self) -> PathBuf {
+        self.dir.path().join("repositories/shop.git")
+    }
+
+    /// Runs git on the bare repository and returns what it printed.
+    pub fn run_git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").arg("--git-dir").arg(self.repository()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The branches the repository has.
+    pub fn branches(&self) -> Vec<String> {
+        self.run_git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]).lines().map(str::to_owned).collect()
+    }
+
+    /// A member at the command line.
+    pub fn client(&self, member: &str) -> Client {
+        Client::new(self.system.clone(), &self.settings, None, Some(member)).unwrap()
+    }
+
+    /// Says a command as a member.
+    pub async fn say(&self, member: &str, key: &str, command: &str) -> Answer {
+        self.client(member).say(&TrackerKey::parse(key).unwrap(), command).await.unwrap()
+    }
+}

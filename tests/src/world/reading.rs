@@ -1,0 +1,101 @@
+//! What people and outsiders see of a world, and waiting until they do.
+
+use std::time::Duration;
+
+use domain::name::TrackerKey;
+use domain::ticket::Ticket;
+use engine::key::{Key, TicketPartition};
+use engine::port::Index;
+use intake::Answer;
+
+use super::World;
+
+impl World {
+    /// The latest workflow of a ticket.
+    pub async fn ticket(&self, key: &str) -> Option<Ticket> {
+        self.client("ada").find(&TrackerKey::parse(key).unwrap()).await.unwrap()
+    }
+
+    /// What was said on a ticket.
+    pub async fn comments(&self, key: &str) -> Vec<String> {
+        let client = self.client("ada");
+        let key = TrackerKey::parse(key).unwrap();
+        let all = self.system.tracker.comments(client.ctx(), &key).await.unwrap();
+        all.into_iter().map(|posted| posted.text).collect()
+    }
+
+    /// What happened to a ticket, in sentences.
+    pub async fn history(&self, key: &str) -> Vec<String> {
+        let ticket = self.ticket(key).await.unwrap();
+        let client = self.client("ada");
+        let partition = Key::partition_of(client.ctx(), TicketPartition::of(&ticket.id).as_str());
+        let table = &self.system.engine.table;
+        let page = table.query(Index::Primary, &partition, "EVENT#", 1_000, None).await.unwrap();
+        page.items.iter().map(|item| item.body["what"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits until something is there, at most half a minute.
+    pub async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl Fn() -> F) -> T {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..1_500 {
+            tick.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+        panic!("waited in vain for {what}");
+    }
+
+    /// Waits until a ticket is in a state.
+    pub async fn reaches(&self, key: &str, state: &str) -> Ticket {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..1_500 {
+            tick.tick().await;
+            if let Some(ticket) = self.ticket(key).await {
+                if ticket.state.name() == state {
+                    return ticket;
+                }
+                let failed = ticket.state.name() == "failed";
+                assert!(!failed || state == "failed", "{key} failed on its way to {state}: {:?}", ticket.state);
+            }
+        }
+        panic!("{key} never reached {state}; it is {:?}", self.ticket(key).await.map(|ticket| ticket.state));
+    }
+
+    /// Waits until a comment holds a text.
+    pub async fn hears(&self, key: &str, text: &str) -> String {
+        let heard = || async { self.comments(key).await.into_iter().find(|comment| comment.contains(text)) };
+        self.until(&format!("{text:?} on {key}"), heard).await
+    }
+
+    /// Starts a ticket by a delivery and takes it to the plan that waits.
+    pub async fn planned(&self, key: &str, title: &str, body: &str) -> Ticket {
+        assert_eq!(self.jira(&self.labelled(key, title, body)).await, 202);
+        self.to_plan(key).await
+    }
+
+    /// Takes a started ticket to the plan that waits.
+    pub async fn to_plan(&self, key: &str) -> Ticket {
+        let states = ["awaiting_answers", "awaiting_refinement_approval", "awaiting_plan_approval"];
+        loop {
+            let looks = || async {
+                let ticket = self.ticket(key).await?;
+                assert_ne!(ticket.state.name(), "failed", "{:?}", ticket.state);
+                states.contains(&ticket.state.name()).then_some(ticket)
+            };
+            let ticket = self.until("a ticket that waits", looks).await;
+            match ticket.state.name() {
+                "awaiting_answers" => self.say("ada", key, "skip").await,
+                "awaiting_refinement_approval" => self.say("apo", key, "approve").await,
+                _ => return ticket,
+            };
+        }
+    }
+
+    /// Approves the plan that waits.
+    pub async fn approve(&self, member: &str, key: &str) -> Answer {
+        let ticket = self.ticket(key).await.unwrap();
+        let hash = ticket.awaiting().unwrap().hash.short().to_owned();
+        self.say(member, key, &format!("approve {hash}")).await
+    }
+}
