@@ -79,9 +79,11 @@ async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
     let settings = Settings::load(data)
         .context("there is nothing to serve yet; `prfactory init` writes a first prfactory.toml")?;
     let access = ModelAccess::from_args(&args.model).context("there is no model key; set ANTHROPIC_API_KEY")?;
+    let keep = Duration::try_from(settings.keep).ok().filter(|keep| !keep.is_zero());
+    let keep = keep.context("`keep` in prfactory.toml must be a time such as `720h`")?;
     let system = System::open(data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
-    let workers = system.work(access, usize::from(args.workers)).await?;
+    let workers = system.work(access, usize::from(args.workers), keep).await?;
     let server = Server::start(&system, args.listen).await?;
     let address = server.address;
     out.either(

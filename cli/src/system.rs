@@ -48,6 +48,7 @@ pub struct System {
     /// The folder.
     pub data: PathBuf,
     db: Db,
+    blobs: FolderBlobs,
 }
 
 /// How to reach the model.
@@ -82,7 +83,8 @@ impl System {
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let table: Arc<dyn Table> = Arc::new(SqliteTable::new(db.clone()));
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&ids)));
-        let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::new(data.join("blobs")));
+        let folder = FolderBlobs::new(data.join("blobs"), Arc::clone(&clock));
+        let blobs: Arc<dyn Blobs> = Arc::new(folder.clone());
         let sealer = Arc::new(Sealer::new(secrets.versions("sealing-key")?));
         let master =
             secrets.versions("vault-master")?.into_iter().next().context("secrets.toml has no `vault-master`")?;
@@ -96,6 +98,7 @@ impl System {
             tracker: Arc::new(LocalTracker::new(engine.clone())),
             data: data.to_owned(),
             db,
+            blobs: folder,
             engine,
             secrets,
             vault,
@@ -119,7 +122,7 @@ impl System {
     }
 
     /// Starts workers for every queue, and sweep; whoever worked here before is gone.
-    pub async fn work(&self, model: ModelAccess, count: usize) -> anyhow::Result<Workers> {
+    pub async fn work(&self, model: ModelAccess, count: usize, keep: Duration) -> anyhow::Result<Workers> {
         let takeover = Takeover::of(&self.data, &self.db, self.engine.clock.now()).await?;
         workspace::sweep(&self.data.join("scratch")).context("old scratch directories cannot be removed")?;
         let mut workers = Workers::new(takeover);
@@ -132,6 +135,16 @@ impl System {
             Box::pin(async move {
                 if let Err(failure) = sweep::handle(&engine).await {
                     tracing::warn!(error = %failure, "sweep failed; it comes again");
+                }
+            })
+        });
+        let system = self.clone();
+        workers.every(TIDY.min(keep), move || {
+            let system = system.clone();
+            Box::pin(async move {
+                match local::tidy(&system.engine, &system.db, &system.blobs, keep).await {
+                    Ok(removed) => tracing::info!(rows = removed.rows, blobs = removed.blobs, "tidied"),
+                    Err(failure) => tracing::warn!(error = %failure, "the folder could not be tidied"),
                 }
             })
         });
@@ -184,6 +197,10 @@ impl System {
 
 /// How often sweep looks; the webhook path does not wait for it.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How often what need not be kept is removed.
+const TIDY: Duration = Duration::from_hours(1);
+/// How long it is kept where no settings say so.
+pub const KEEP: Duration = Duration::from_hours(30 * 24);
 
 fn handler<F, H, R>(function: F, handle: H) -> Handler
 where

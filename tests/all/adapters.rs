@@ -26,7 +26,7 @@ async fn the_sqlite_queue_keeps_the_contract() {
 #[tokio::test]
 async fn the_folder_of_blobs_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
-    contract::blobs(Arc::new(FolderBlobs::new(dir.path()))).await;
+    contract::blobs(Arc::new(FolderBlobs::new(dir.path(), Arc::new(ShiftedClock::default())))).await;
 }
 
 #[tokio::test]

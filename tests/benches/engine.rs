@@ -5,23 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and stops at the first surprise")]
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, reason = "figures are rounded for people")]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use engine::key::Key;
-use engine::port::{Clock as _, Index};
 use serde_json::{Value, json};
+use stories::people::People;
+use stories::serve::bytes_below;
 use stories::world::{Setup, World};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 /// How many repositories the tickets are spread over.
 const REPOSITORIES: usize = 10;
-/// Deliveries that are under way at the same time.
-const AT_ONCE: usize = 16;
-/// How often the people look for what waits for them.
-const LOOK: Duration = Duration::from_millis(50);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -54,8 +47,7 @@ async fn measure(tickets: usize) -> Value {
     let serve = world.serve.as_ref().unwrap();
     let (idle_cpu, (idle_memory, _)) = (serve.cpu_seconds(), serve.memory());
     let started = Instant::now();
-    let gate = Arc::new(Semaphore::new(AT_ONCE));
-    let mut posts = JoinSet::new();
+    let mut people = People::new(&world);
     for number in 0..tickets {
         let project = match number % REPOSITORIES {
             0 => "SHOP".to_owned(),
@@ -63,12 +55,12 @@ async fn measure(tickets: usize) -> Value {
         };
         let text = format!("Replace `TAX = 0.2` with `TAX = 0.{}` in `src/price.py`.", number + 3);
         let event = world.labelled(&format!("{project}-{}", number + 1), &format!("Tax {number}"), &text);
-        posts.spawn(post(Arc::clone(&world), Arc::clone(&gate), event));
+        people.post(event);
     }
-    people(&world, &gate, &mut posts, tickets).await;
+    people.until(tickets).await;
     let elapsed = started.elapsed().as_secs_f64();
-    let mut acks = posts.join_all().await;
-    acks.sort_unstable();
+    let acks = people.acks().await;
+    drop(people);
     let at = |part: usize| (acks[(acks.len() - 1) * part / 100].as_secs_f64() * 10_000.0).round() / 10.0;
     let cpu = serve.cpu_seconds() - idle_cpu;
     let mib = |bytes: u64| bytes / 1024 / 1024;
@@ -95,56 +87,11 @@ async fn measure(tickets: usize) -> Value {
         "cpu_seconds_a_workflow": (cpu / tickets as f64 * 10_000.0).round() / 10_000.0,
         "idle_memory_mib": mib(idle_memory),
         "peak_memory_mib": mib(serve.memory().1),
+        "state_kib_a_workflow": bytes_below(&world.dir.path().join("data"), "state.db") / 1024 / tickets as u64,
+        "blobs_kib_a_workflow": bytes_below(&world.dir.path().join("data/blobs"), "") / 1024 / tickets as u64,
         "model_calls_a_workflow": world.model.calls() as f64 / tickets as f64,
         "git_requests_a_workflow": requests as f64 / tickets as f64,
     });
     Arc::into_inner(world).unwrap().end().await;
     figures
-}
-
-async fn post(world: Arc<World>, gate: Arc<Semaphore>, event: Value) -> Duration {
-    let _permit = gate.acquire_owned().await.unwrap();
-    let sent = Instant::now();
-    assert_eq!(world.jira(&event).await, 202);
-    sent.elapsed()
-}
-
-/// Takes the defaults and approves whatever waits, until every ticket has its pull request.
-async fn people(world: &Arc<World>, gate: &Arc<Semaphore>, posts: &mut JoinSet<Duration>, tickets: usize) {
-    let client = world.client("ada");
-    let partition = Key::partition_of(client.ctx(), "TICKETS");
-    let (mut said, mut done) = (BTreeSet::new(), BTreeSet::new());
-    let mut since = world.clock.now();
-    let mut tick = tokio::time::interval(LOOK);
-    let mut last = Instant::now();
-    while done.len() < tickets {
-        tick.tick().await;
-        // Two seconds of overlap, because tickets are not committed in the order of their times.
-        let from = (since - Duration::from_secs(2)).to_string();
-        since = world.clock.now();
-        let table = &world.system.engine.table;
-        let page = table.query(Index::Listing, &partition, "", tickets * 2, Some(&from)).await.unwrap();
-        for item in page.items {
-            let ticket: domain::ticket::Ticket = serde_json::from_value(item.body).unwrap();
-            let command = match ticket.state.name() {
-                "awaiting_answers" => "skip".to_owned(),
-                "awaiting_refinement_approval" => "approve".to_owned(),
-                "awaiting_plan_approval" => format!("approve {}", ticket.plan().unwrap().hash.short()),
-                "in_review" => {
-                    last = Instant::now();
-                    done.insert(ticket.key.to_string());
-                    continue;
-                }
-                "failed" => panic!("{} failed: {:?}", ticket.key, ticket.state),
-                _ => continue,
-            };
-            if said.insert((ticket.key.to_string(), command.clone())) {
-                last = Instant::now();
-                let text = format!("@prfactory {command}");
-                let event = world.commented(ticket.key.as_str(), &format!("{}", 10_000 + said.len()), &text);
-                posts.spawn(post(Arc::clone(world), Arc::clone(gate), event));
-            }
-        }
-        assert!(last.elapsed() < Duration::from_secs(60), "nothing moved for a minute; {} are done", done.len());
-    }
 }

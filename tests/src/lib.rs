@@ -3,5 +3,6 @@
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
 pub mod contract;
+pub mod people;
 pub mod serve;
 pub mod world;

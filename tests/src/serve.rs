@@ -99,6 +99,18 @@ impl Serve {
     }
 }
 
+/// Bytes of the files below a folder whose names begin so.
+pub fn bytes_below(folder: &Path, start: &str) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path(), start),
+        Ok(found) if entry.file_name().to_string_lossy().starts_with(start) => found.len(),
+        // A file of SQLite's may come and go.
+        Ok(_) | Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
 impl Drop for Serve {
     fn drop(&mut self) {
         // It may be dead already.

@@ -20,7 +20,7 @@ use crate::args::Demo;
 use crate::client::Client;
 use crate::delivery::RECORDED_ACCOUNT;
 use crate::output::Output;
-use crate::system::{ModelAccess, Server, System};
+use crate::system::{KEEP, ModelAccess, Server, System};
 use crate::{Exit, local_files};
 
 /// The running demo.
@@ -87,7 +87,7 @@ async fn set(
     let settings = Settings::load(&data)?;
     let system = System::open(&data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
-    let workers = system.work(access, 2).await?;
+    let workers = system.work(access, 2, KEEP).await?;
     let server = Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let client = Client::new(system, &settings, None, None)?;
     Ok(Stage { client, server, workers, endpoint, key, text, location, data, _scripted: scripted })

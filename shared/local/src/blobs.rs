@@ -2,23 +2,44 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
-use engine::port::Blobs;
+use engine::port::{Blobs, Clock};
 use engine::tenancy::TenantCtx;
 
 /// The blobs of one machine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FolderBlobs {
     root: PathBuf,
+    clock: Arc<dyn Clock>,
 }
 
 impl FolderBlobs {
     /// Keeps blobs under a folder.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+    pub fn new(root: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self { root: root.into(), clock }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now().into()
+    }
+
+    /// Removes blobs that nobody stored for that long, as a life cycle rule would; says how many.
+    pub async fn sweep(&self, keep: Duration) -> Result<usize, Failure> {
+        let root = self.root.clone();
+        let before = self.now().checked_sub(keep);
+        let work = move || match (root.exists(), before) {
+            (true, Some(before)) => sweep(&root, before),
+            (false, _) | (_, None) => Ok(0),
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done.map_err(|error| failed("old blobs cannot be removed", &error)),
+            Err(_) => Err(Failure::new(Fault::Bug, "removing old blobs was aborted")),
+        }
     }
 
     fn place(&self, ctx: &TenantCtx, hash: &ContentHash) -> PathBuf {
@@ -44,8 +65,8 @@ impl Blobs for FolderBlobs {
     async fn put(&self, ctx: &TenantCtx, bytes: &[u8]) -> Result<ContentHash, Failure> {
         let hash = ContentHash::of(bytes);
         let place = self.place(ctx, &hash);
-        let bytes = bytes.to_vec();
-        let written = tokio::task::spawn_blocking(move || write(&place, &bytes)).await;
+        let (bytes, now) = (bytes.to_vec(), self.now());
+        let written = tokio::task::spawn_blocking(move || write(&place, &bytes, now)).await;
         match written {
             Ok(Ok(())) => Ok(hash),
             Ok(Err(error)) => Err(failed("a blob cannot be stored", &error)),
@@ -59,7 +80,13 @@ impl Blobs for FolderBlobs {
         let bytes = match read {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::new(Fault::Invalid, format!("there is no blob {}", hash.short())));
+                return Err(Failure::new(
+                    Fault::Invalid,
+                    format!(
+                        "blob {} is gone; what is not used for long is removed. Say `analyze` to start afresh",
+                        hash.short()
+                    ),
+                ));
             }
             Ok(Err(error)) => return Err(failed("a blob cannot be read", &error)),
             Err(_) => return Err(Failure::new(Fault::Bug, "reading a blob was aborted")),
@@ -72,9 +99,26 @@ impl Blobs for FolderBlobs {
     }
 }
 
-fn write(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if place.exists() {
-        return Ok(());
+/// Removes blobs that nobody stored for longer than that; says how many.
+fn sweep(root: &Path, before: SystemTime) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if found.is_dir() {
+            removed += sweep(&entry.path(), before)?;
+        } else if found.modified()? < before {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn write(place: &Path, bytes: &[u8], now: SystemTime) -> std::io::Result<()> {
+    // Storing again is a use: the blob stays as long as one that is new.
+    if let Ok(file) = std::fs::File::options().append(true).open(place) {
+        return file.set_modified(now);
     }
     let folder = place.parent().unwrap_or(place);
     std::fs::create_dir_all(folder)?;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -70,13 +70,30 @@ CREATE TABLE IF NOT EXISTS message (
 CREATE INDEX IF NOT EXISTS message_visible ON message (queue, dead, visible_at);
 ";
 
+/// What changed since the first schema; a file remembers in `user_version` how far it has come.
+const CHANGES: [&str; 2] = [
+    "ALTER TABLE message ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX item_expires ON item (expires) WHERE expires IS NOT NULL",
+];
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    let done: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (number, change) in (1..).zip(CHANGES).filter(|(number, _)| *number > done) {
+        transaction.execute_batch(change)?;
+        transaction.pragma_update(None, "user_version", number)?;
+    }
+    transaction.commit()
+}
+
 impl Db {
     /// Opens or makes the state file of a folder.
     pub fn open(folder: &Path) -> Result<Self, DbError> {
         std::fs::create_dir_all(folder).map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
         let path = folder.join("state.db");
-        let writer = connect(&path)?;
-        writer.execute_batch(SCHEMA)?;
+        let mut writer = connect(&path)?;
+        migrate(&mut writer)?;
         let reader = connect(&path)?;
         let (write, to_write) = channel();
         let (read, to_read) = channel();

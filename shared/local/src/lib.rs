@@ -3,6 +3,7 @@
 mod blobs;
 mod clock;
 mod db;
+mod keeping;
 mod queue;
 mod secrets;
 mod settings;
@@ -14,6 +15,7 @@ mod workers;
 pub use blobs::FolderBlobs;
 pub use clock::{SystemClock, SystemIds};
 pub use db::{Db, DbError};
+pub use keeping::{Removed, tidy};
 pub use queue::SqliteQueue;
 pub use secrets::FileSecrets;
 pub use settings::{Settings, SettingsError, seed};

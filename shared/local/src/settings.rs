@@ -12,6 +12,7 @@ use engine::directory::{self, Connection, MemberRow, Repository};
 use engine::port::{Secret, Vault};
 use engine::seal::SealError;
 use engine::{Engine, tenancy::TenantCtx};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,8 +20,15 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// How long what no ticket stores anew is kept, in hours: snapshots, prompts, answers.
+    #[serde(default = "thirty_days")]
+    pub keep: SignedDuration,
     /// The tenants of this machine, usually one.
     pub tenant: Vec<TenantSettings>,
+}
+
+fn thirty_days() -> SignedDuration {
+    SignedDuration::from_hours(30 * 24)
 }
 
 /// One tenant.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use domain::Timestamp;
 use domain::error::{Failure, Fault};
+use engine::port::MAX_RECEIVES;
 use rusqlite::params;
 
 use crate::db::Db;
@@ -14,6 +15,9 @@ use crate::db::Db;
 pub struct Takeover {
     _lock: File,
 }
+
+/// How often a message may be in hand when the process dies; what dies with it is seldom to blame, but may be.
+const MAX_CRASHES: u32 = 10;
 
 impl Takeover {
     /// Takes the folder over: messages that were being handled are visible again and leases are free.
@@ -36,8 +40,10 @@ impl Takeover {
         let now = now.as_microsecond();
         let freed = db.write(move |connection| {
             connection.execute(
-                "UPDATE message SET visible_at = ?1 WHERE dead = 0 AND receives > 0 AND visible_at > ?1",
-                params![now],
+                "UPDATE message SET visible_at = ?1, crashes = crashes + 1,
+                   receives = CASE WHEN crashes < ?2 THEN receives - 1 ELSE ?3 END
+                 WHERE dead = 0 AND receives > 0 AND visible_at > ?1",
+                params![now, MAX_CRASHES, MAX_RECEIVES],
             )?;
             connection.execute("UPDATE item SET lease_until = NULL WHERE lease_until IS NOT NULL", [])?;
             connection

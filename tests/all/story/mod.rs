@@ -3,6 +3,7 @@
 mod cancelling;
 mod events;
 mod gates;
+mod kills;
 mod recovery;
 mod safety;
 mod settings;

@@ -9,6 +9,17 @@ use webhooks::{endpoint_secret, sign};
 
 use super::{ENDPOINT, INSTALLATION, World};
 
+/// A delivery with its signature.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// Where it goes.
+    pub path: String,
+    /// Its headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
 impl World {
     /// Posts bytes with headers and returns status and body.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Value) {
@@ -27,22 +38,41 @@ impl World {
         endpoint_secret(&master, &EndpointId::parse(ENDPOINT).unwrap(), generation).unwrap()
     }
 
+    /// An event of Jira, signed for an endpoint.
+    pub fn signed_jira(&self, endpoint: &str, event: &Value) -> Signed {
+        let body = serde_json::to_vec(event).unwrap();
+        let master = self.system.secrets.versions("endpoint-master").unwrap().remove(0);
+        let secret = endpoint_secret(&master, &EndpointId::parse(endpoint).unwrap(), 1).unwrap();
+        let headers = vec![("x-hub-signature", sign(&secret, &body))];
+        Signed { path: format!("/webhooks/jira/{endpoint}/1"), headers, body }
+    }
+
+    /// An event of GitHub, signed; the delivery id is not.
+    pub fn signed_github(&self, event: &str, delivery: &str, body: &Value) -> Signed {
+        let body = serde_json::to_vec(body).unwrap();
+        let secret = self.system.secrets.versions("github-webhook").unwrap().remove(0);
+        let headers = vec![
+            ("x-hub-signature-256", sign(&secret, &body)),
+            ("x-github-event", event.to_owned()),
+            ("x-github-delivery", delivery.to_owned()),
+        ];
+        Signed { path: "/webhooks/github".to_owned(), headers, body }
+    }
+
+    /// Delivers what was signed.
+    pub async fn deliver(&self, signed: &Signed) -> u16 {
+        let headers: Vec<(&str, &str)> = signed.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.post(&signed.path, &headers, signed.body.clone()).await.0
+    }
+
     /// Delivers an event of Jira, signed.
     pub async fn jira(&self, event: &Value) -> u16 {
-        let body = serde_json::to_vec(event).unwrap();
-        let signature = sign(&self.endpoint_secret(1), &body);
-        let path = format!("/webhooks/jira/{ENDPOINT}/1");
-        self.post(&path, &[("x-hub-signature", &signature)], body).await.0
+        self.deliver(&self.signed_jira(ENDPOINT, event)).await
     }
 
     /// Delivers an event of GitHub, signed.
     pub async fn github(&self, event: &str, body: &Value) -> u16 {
-        let body = serde_json::to_vec(body).unwrap();
-        let secret = self.system.secrets.versions("github-webhook").unwrap().remove(0);
-        let signature = sign(&secret, &body);
-        let headers =
-            [("x-hub-signature-256", signature.as_str()), ("x-github-event", event), ("x-github-delivery", "d")];
-        self.post("/webhooks/github", &headers, body).await.0
+        self.deliver(&self.signed_github(event, "d", body)).await
     }
 
     /// The recorded event of Jira that a label was set, for another ticket.

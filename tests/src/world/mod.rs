@@ -17,13 +17,13 @@ use engine::port::Clock;
 use intake::Answer;
 use local::{Settings, Workers, seed};
 use prfactory::client::Client;
-use prfactory::system::{Server, System};
+use prfactory::system::{KEEP, Server, System};
 use tempfile::TempDir;
 use testkit::git::GitHost;
 use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
-pub use deliveries::{recorded, recorded_for_us};
+pub use deliveries::{Signed, recorded, recorded_for_us};
 pub use setup::ShiftedClock;
 
 use crate::serve::Serve;
@@ -33,6 +33,8 @@ use crate::serve::Serve;
 pub struct Setup {
     /// Lines of `[tenant.policy]`.
     pub policy: String,
+    /// Lines before the first tenant.
+    pub settings: String,
     /// Files of the repository, instead of the usual ones.
     pub files: Vec<(&'static str, String)>,
     /// Whether the repository is reached over HTTP with a token.
@@ -133,7 +135,7 @@ impl World {
 
     /// Starts workers in a world that was set up idle.
     pub async fn work(&mut self) {
-        self.workers = Some(self.system.work(setup::access(&self.model), self.count).await.unwrap());
+        self.workers = Some(self.system.work(setup::access(&self.model), self.count, KEEP).await.unwrap());
     }
 
     /// Lets every worker finish what it has and stops them all.

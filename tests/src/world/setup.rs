@@ -58,7 +58,7 @@ pub(super) fn access(model: &ScriptedModel) -> ModelAccess {
 
 /// The settings file: Acme with its people, and the neighbour with the same names where there is one.
 pub(super) fn settings(setup: &Setup, dir: &Path, git: Option<&GitHost>) -> String {
-    let mut text = tenant(setup, dir, git, "acme");
+    let mut text = setup.settings.clone() + &tenant(setup, dir, git, "acme");
     if setup.neighbour {
         text += &tenant(setup, dir, git, "next");
     }
