@@ -11,6 +11,7 @@ use domain::id::TicketId;
 use domain::principal::{Member, Via};
 use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
 use engine::message::{DeliveryMessage, INTAKE, Source};
+use engine::port::Write;
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, directory};
 use serde::Serialize;
@@ -67,6 +68,7 @@ impl Answer {
 }
 
 /// One delivery with everything intake found out about it.
+#[derive(Clone)]
 pub(crate) struct Case<'a> {
     pub(crate) intake: &'a Intake,
     pub(crate) ctx: TenantCtx,
@@ -77,6 +79,8 @@ pub(crate) struct Case<'a> {
     pub(crate) connection: Option<String>,
     /// The raw bytes.
     pub(crate) body: &'a [u8],
+    /// Rows that stand or fall with the ledger's.
+    pub(crate) extra: Vec<Write>,
 }
 
 /// Five tries span two minutes, and then sweep starts over.
@@ -120,7 +124,15 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 Err(error) => return Ok(unreadable(&error)),
             };
             let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Jira).await?;
-            let case = Case { intake, ctx, member, source: format!("jira:{endpoint}"), connection: None, body: &body };
+            let case = Case {
+                intake,
+                ctx,
+                member,
+                source: format!("jira:{endpoint}"),
+                connection: None,
+                body: &body,
+                extra: Vec::new(),
+            };
             route(&case, inbound).await
         }
         Source::Cli { member } => {
@@ -128,7 +140,15 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 return Ok(Answer::ignored("a request of the command line without a tenant"));
             };
             let member = directory::member(&intake.engine, &ctx, member, Via::Cli).await?;
-            let case = Case { intake, ctx, member, source: "cli".to_owned(), connection: None, body: &body };
+            let case = Case {
+                intake,
+                ctx,
+                member,
+                source: "cli".to_owned(),
+                connection: None,
+                body: &body,
+                extra: Vec::new(),
+            };
             cli::accept(&case).await
         }
     }
@@ -158,6 +178,7 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
         source: "github".to_owned(),
         connection: Some(directory::installation_name(installation)),
         body,
+        extra: Vec::new(),
     };
     if inbound.news == InboundNews::Uninstalled {
         return forge_news::uninstalled(&case, installation).await;
@@ -183,8 +204,8 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         InboundNews::Ignored(why) => record::ignored(case, why).await,
         InboundNews::Installed => record::ignored(case, "the installation is connected").await,
         InboundNews::Uninstalled => record::ignored(case, "not an installation's own delivery").await,
-        InboundNews::Labels { key, text, repo, added, removed } => {
-            start::labels(case, start::Place { key, text, repo, base: None }, &added, &removed).await
+        InboundNews::Labels { key, text, repo, added, removed, at } => {
+            start::labels(case, start::Place { key, text, repo, base: None }, (&added, &removed), at).await
         }
         InboundNews::Comment { place, text, repo, id, body, markup } => {
             let said = command::Said { place, text, repo, id, body, markup };

@@ -20,6 +20,7 @@ pub(crate) fn rows(case: &Case<'_>, command: Option<(&str, &str)>, outcome: &str
     if let Some((place, comment)) = command {
         rows.push(ledger::command(&case.ctx, place, comment, outcome, now));
     }
+    rows.extend_from_slice(&case.extra);
     rows
 }
 

@@ -1,5 +1,6 @@
 //! Starts a ticket, or tells an existing one that it was triggered anew.
 
+use domain::Timestamp;
 use domain::error::{Failure, Fault};
 use domain::id::{IdError, TicketId};
 use domain::input::{Happening, Input, Request};
@@ -8,6 +9,7 @@ use domain::principal::{Member, Principal, Role};
 use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
 use engine::directory::{self, Repository};
+use engine::ledger;
 use engine::port::fresh;
 use engine::ticket::{guard, guard_write, latest};
 
@@ -28,8 +30,8 @@ pub(crate) struct Place {
 pub(crate) async fn labels(
     case: &Case<'_>,
     place: Place,
-    added: &[String],
-    removed: &[String],
+    (added, removed): (&[String], &[String]),
+    at: Option<Timestamp>,
 ) -> Result<Answer, Failure> {
     let ours = |label: &String| {
         label.eq_ignore_ascii_case(&case.intake.label) || label.eq_ignore_ascii_case(&case.intake.handle)
@@ -37,15 +39,22 @@ pub(crate) async fn labels(
     let Some(member) = case.member.clone() else {
         return ignored(case, "the change is by nobody we know").await;
     };
+    if !removed.iter().chain(added).any(ours) {
+        return ignored(case, "no label of ours changed").await;
+    }
+    let case = &match at {
+        None => case.clone(),
+        Some(at) => match ledger::label(&case.intake.engine, &case.ctx, &place.key, at).await? {
+            Some(mark) => Case { extra: vec![mark], ..case.clone() },
+            None => return ignored(case, "a later change of the label was seen before").await,
+        },
+    };
     if removed.iter().any(ours) {
         let Some(row) = latest(&case.intake.engine, &case.ctx, &place.key).await? else {
             return ignored(case, "no work was under way").await;
         };
         let input = Input { by: Principal::Member(member), what: Happening::Request(Request::Untrigger) };
         return give(case, (&row.ticket.id, &place.key), &input, None).await;
-    }
-    if !added.iter().any(ours) {
-        return ignored(case, "no label of ours changed").await;
     }
     trigger(case, place, &member, None).await
 }

@@ -1,6 +1,7 @@
 //! What providers tell us, in the domain's words; adapters make these from wire formats.
 
 use commands::Markup;
+use domain::Timestamp;
 use domain::name::{CommitSha, RepoName, TrackerKey};
 use domain::ticket::TicketText;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub enum InboundNews {
         added: Vec<String>,
         /// Labels removed by this very change.
         removed: Vec<String>,
+        /// When, by the provider's clock.
+        at: Option<Timestamp>,
     },
     /// Somebody wrote a comment.
     Comment {

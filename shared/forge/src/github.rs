@@ -36,6 +36,7 @@ struct Issue {
     number: u64,
     title: String,
     body: Option<String>,
+    updated_at: Option<String>,
     pull_request: Option<serde::de::IgnoredAny>,
 }
 
@@ -192,6 +193,7 @@ fn issues(event: Issues, action: &str, handle: &str) -> Result<InboundNews, Inbo
         repo: Some(repo(&event.repository)?),
         added,
         removed,
+        at: event.issue.updated_at.and_then(|at| at.parse().ok()),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Jira's deliveries in the domain's words. The actor is whoever the change is by, never the reporter.
 
 use commands::Markup;
+use domain::Timestamp;
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
 use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Place};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase")]
 struct Delivery {
     webhook_event: String,
+    timestamp: Option<i64>,
     user: Option<User>,
     issue: Option<Issue>,
     comment: Option<Comment>,
@@ -79,14 +81,15 @@ pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
         id: user.account_id,
         name: user.display_name,
     });
+    let at = delivery.timestamp.and_then(|at| Timestamp::from_millisecond(at).ok());
     let news = match (delivery.webhook_event.as_str(), delivery.issue) {
         ("jira:issue_created", Some(issue)) => {
             let added = issue.fields.labels.clone();
-            labels(&issue, added, Vec::new())?
+            labels(&issue, at, added, Vec::new())?
         }
         ("jira:issue_updated", Some(issue)) => {
             let (added, removed) = label_changes(delivery.changelog);
-            labels(&issue, added, removed)?
+            labels(&issue, at, added, removed)?
         }
         ("comment_created", Some(issue)) => match delivery.comment {
             Some(comment) => written(&issue, comment)?,
@@ -106,8 +109,13 @@ fn text(issue: &Issue) -> TicketText {
     TicketText { title: issue.fields.summary.clone(), body: issue.fields.description.clone().unwrap_or_default() }
 }
 
-fn labels(issue: &Issue, added: Vec<String>, removed: Vec<String>) -> Result<InboundNews, InboundError> {
-    Ok(InboundNews::Labels { key: key(issue)?, text: text(issue), repo: None, added, removed })
+fn labels(
+    issue: &Issue,
+    at: Option<Timestamp>,
+    added: Vec<String>,
+    removed: Vec<String>,
+) -> Result<InboundNews, InboundError> {
+    Ok(InboundNews::Labels { key: key(issue)?, text: text(issue), repo: None, added, removed, at })
 }
 
 /// Only what this very change added or removed counts; saving an issue again must not fire again.

@@ -36,10 +36,15 @@ struct Killer {
 
 impl Killer {
     fn new(world: &World) -> Self {
-        let outside = Connection::open(world.dir.path().join("data/state.db")).unwrap();
-        outside.busy_timeout(Duration::from_secs(10)).unwrap();
         let moments = BTreeMap::new();
-        Self { state: SEED, outside, moments, repeats_allowed: 0, kills: 0, waiting_since: Instant::now() }
+        Self {
+            state: SEED,
+            outside: world.outside(),
+            moments,
+            repeats_allowed: 0,
+            kills: 0,
+            waiting_since: Instant::now(),
+        }
     }
 
     /// How many messages of a queue are being handled.
@@ -192,7 +197,7 @@ async fn killed_a_hundred_times_everything_has_happened_exactly_once() {
     for moment in moments() {
         assert!(killer.moments.contains_key(moment), "no kill met {moment}: {:?}", killer.moments);
     }
-    nothing_is_left(&world).await;
+    world.drained().await;
     everything_once(&world, &keys).await;
     let bodies: Vec<String> = world.model.requests().iter().map(ToString::to_string).collect();
     let distinct: BTreeSet<&String> = bodies.iter().collect();
@@ -202,30 +207,14 @@ async fn killed_a_hundred_times_everything_has_happened_exactly_once() {
     world.end().await;
 }
 
-/// Neither a message nor an outbox row nor a dead letter.
-async fn nothing_is_left(world: &World) {
-    let outside = Connection::open(world.dir.path().join("data/state.db")).unwrap();
-    let count = |sql: &str| outside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    let empty = || async {
-        let left = count("SELECT COUNT(*) FROM message")
-            + count("SELECT COUNT(*) FROM item WHERE sk >= 'OUTBOX#' AND sk < 'OUTBOX$'");
-        (left == 0).then_some(())
-    };
-    world.until("empty queues", empty).await;
-    for queue in QUEUES {
-        assert!(world.system.engine.queue.receive_dead(queue, 9).await.unwrap().is_empty(), "dead letters in {queue}");
-    }
-}
-
 /// One branch, one pull request with the first commit and the revised one, one comment of each kind.
 async fn everything_once(world: &World, keys: &[String]) {
     let mut branches: Vec<String> = world.branches();
     branches.retain(|branch| branch != "main");
     assert_eq!(branches.len(), keys.len());
     world.run_git(&["fsck", "--strict"]);
-    let outside = Connection::open(world.dir.path().join("data/state.db")).unwrap();
     let pulls = "SELECT COUNT(*) FROM item WHERE pk LIKE 'T#ten_acme#LOCAL#%' AND sk LIKE 'BRANCH#%'";
-    let pulls: i64 = outside.query_row(pulls, [], |row| row.get(0)).unwrap();
+    let pulls: i64 = world.outside().query_row(pulls, [], |row| row.get(0)).unwrap();
     assert_eq!(usize::try_from(pulls).unwrap(), keys.len(), "one pull request each");
     for key in keys {
         let ticket = world.ticket(key).await.unwrap();

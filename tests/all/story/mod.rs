@@ -5,6 +5,7 @@ mod events;
 mod gates;
 mod kills;
 mod recovery;
+mod replays;
 mod safety;
 mod settings;
 mod terminal;

@@ -105,52 +105,6 @@ async fn another_generation_or_endpoint_is_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_delivery_many_times_starts_one_ticket() {
-    let world = World::start(Setup::default()).await;
-    let event = world.labelled("SHOP-1", "Tax", TAX);
-    let body = serde_json::to_vec(&event).unwrap();
-    let signature = sign(&world.endpoint_secret(1), &body);
-    for delivery in 0..20 {
-        let id = format!("delivery-{delivery}");
-        let headers = [("x-hub-signature", signature.as_str()), ("x-atlassian-webhook-identifier", id.as_str())];
-        assert_eq!(world.post(&jira_path(), &headers, body.clone()).await.0, 202);
-    }
-    world.to_plan("SHOP-1").await;
-    world.approve("ada", "SHOP-1").await;
-    world.reaches("SHOP-1", "in_review").await;
-    let client = world.client("ada");
-    assert_eq!(engine::ticket::list(&world.system.engine, client.ctx()).await.unwrap().len(), 1);
-    assert_eq!(world.branches().len(), 2);
-    let statuses = world.comments("SHOP-1").await.into_iter().filter(|c| c.contains("Cost so far")).count();
-    assert_eq!(statuses, 1);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_command_counts_once_for_ever_and_a_label_again_after_the_end() {
-    let world = World::start(Setup::default()).await;
-    world.planned("SHOP-1", "Tax", TAX).await;
-    let budget = world.commented("SHOP-1", "77", "/prfactory budget +1");
-    world.jira(&budget).await;
-    world
-        .until("the budget", || async {
-            (world.ticket("SHOP-1").await?.budget.limit.to_string() == "$6.00").then_some(())
-        })
-        .await;
-    world.clock.forward(400 * 86_400);
-    let mut later = budget.clone();
-    later["timestamp"] = json!(world.system.engine.clock.now().as_millisecond());
-    world.jira(&later).await;
-    world.jira(&world.commented("SHOP-1", "78", "/prfactory cancel")).await;
-    let cancelled = world.reaches("SHOP-1", "cancelled").await;
-    assert_eq!(cancelled.budget.limit.to_string(), "$6.00", "the same comment never counts twice");
-    world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
-    let again = world.to_plan("SHOP-1").await;
-    assert_ne!(again.id, cancelled.id, "a label set anew starts a new workflow");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_was_rotated_is_found_and_bad_signatures_cost_no_reads() {
     let world = World::start(Setup { idle: true, ..Setup::default() }).await;
     let body = serde_json::to_vec(&world.labelled("SHOP-1", "Tax", TAX)).unwrap();

@@ -7,6 +7,7 @@ use domain::ticket::Ticket;
 use engine::key::{Key, TicketPartition};
 use engine::port::Index;
 use intake::Answer;
+use rusqlite::Connection;
 
 use super::World;
 
@@ -44,6 +45,29 @@ impl World {
             }
         }
         panic!("waited in vain for {what}");
+    }
+
+    /// The state file, opened as a stranger to the system would.
+    pub fn outside(&self) -> Connection {
+        let outside = Connection::open(self.dir.path().join("data/state.db")).unwrap();
+        outside.busy_timeout(Duration::from_secs(10)).unwrap();
+        outside
+    }
+
+    /// Waits until there is neither a message nor an outbox row, and fails on dead letters.
+    pub async fn drained(&self) {
+        let outside = self.outside();
+        let count = |sql: &str| outside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..1_500 {
+            tick.tick().await;
+            assert_eq!(count("SELECT COUNT(*) FROM message WHERE dead = 1"), 0, "dead letters");
+            let unsent = count("SELECT COUNT(*) FROM item WHERE sk >= 'OUTBOX#' AND sk < 'OUTBOX$'");
+            if unsent + count("SELECT COUNT(*) FROM message") == 0 {
+                return;
+            }
+        }
+        panic!("the queues never became empty");
     }
 
     /// Waits until a ticket is in a state.
