@@ -1,5 +1,8 @@
 //! The open side of `serve`: signed webhooks and health, nothing else.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
@@ -7,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use axum::routing::{any, get};
 use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use webhooks::{MAX_BODY, Receiver, Request, Response};
 
 /// The routes of this machine.
@@ -25,19 +29,26 @@ pub(crate) fn router(receiver: Receiver) -> Router {
         .route(github_webhook::PATH, any(github))
         .route("/webhooks/jira/{endpoint}/{generation}", any(jira))
         .fallback(async || answer(Response::problem(404, "not-found", "Not found", "There is nothing here.")))
-        .with_state(receiver)
+        .with_state(Open { receiver, room: Arc::new(Semaphore::new(ROOM)) })
 }
 
-async fn github(State(receiver): State<Receiver>, request: HttpRequest) -> HttpResponse {
-    match read(request).await {
-        Ok(request) => answer(github_webhook::handle(&receiver, &request).await),
+/// What the open side needs: where deliveries go, and how many bytes of them may be in memory.
+#[derive(Clone)]
+struct Open {
+    receiver: Receiver,
+    room: Arc<Semaphore>,
+}
+
+async fn github(State(open): State<Open>, request: HttpRequest) -> HttpResponse {
+    match read(&open, request).await {
+        Ok((request, _room)) => answer(github_webhook::handle(&open.receiver, &request).await),
         Err(response) => answer(response),
     }
 }
 
-async fn jira(State(receiver): State<Receiver>, request: HttpRequest) -> HttpResponse {
-    match read(request).await {
-        Ok(request) => answer(jira_webhook::handle(&receiver, &request).await),
+async fn jira(State(open): State<Open>, request: HttpRequest) -> HttpResponse {
+    match read(&open, request).await {
+        Ok((request, _room)) => answer(jira_webhook::handle(&open.receiver, &request).await),
         Err(response) => answer(response),
     }
 }
@@ -45,9 +56,21 @@ async fn jira(State(receiver): State<Receiver>, request: HttpRequest) -> HttpRes
 /// Most bytes of a delivery that is too large that are still read, so that its sender can hear the answer.
 const MAX_DRAINED: usize = 4 * MAX_BODY;
 
-/// Reads a request whole, keeping never more than the limit.
-async fn read(request: HttpRequest) -> Result<Request, Response> {
+/// Bytes of all deliveries that are in memory at the same time.
+const ROOM: usize = 16 * MAX_BODY;
+/// How long a delivery may take to arrive.
+const ARRIVES: Duration = Duration::from_secs(15);
+
+/// Reads a request whole within its time, keeping never more than the limit, and never more than there is room for.
+async fn read(open: &Open, request: HttpRequest) -> Result<(Request, OwnedSemaphorePermit), Response> {
+    let late = |_| Response::problem(408, "late", "Delivery too slow", "A delivery must arrive within 15 seconds.");
+    tokio::time::timeout(ARRIVES, arrived(open, request)).await.map_err(late)?
+}
+
+async fn arrived(open: &Open, request: HttpRequest) -> Result<(Request, OwnedSemaphorePermit), Response> {
+    let full = |_| Response::problem(503, "busy", "Too many deliveries", "There is no room. Send it again later.");
     let (parts, body) = request.into_parts();
+    let mut room = Arc::clone(&open.room).try_acquire_many_owned(0).map_err(full)?;
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
@@ -55,6 +78,8 @@ async fn read(request: HttpRequest) -> Result<Request, Response> {
         let chunk = chunk.map_err(cut_off)?;
         total += chunk.len();
         if total <= MAX_BODY {
+            let more = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            room.merge(Arc::clone(&open.room).try_acquire_many_owned(more).map_err(full)?);
             bytes.extend_from_slice(&chunk);
         } else if total > MAX_DRAINED {
             break;
@@ -68,7 +93,8 @@ async fn read(request: HttpRequest) -> Result<Request, Response> {
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    Ok(Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), headers, body: bytes })
+    let path = parts.uri.path().to_owned();
+    Ok((Request { method: parts.method.to_string(), path, headers, body: bytes }, room))
 }
 
 fn answer(response: Response) -> HttpResponse {

@@ -7,6 +7,7 @@ pub mod demo;
 mod doctor;
 mod exit;
 mod http;
+mod listen;
 mod local_files;
 mod output;
 pub mod run;

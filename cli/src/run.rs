@@ -84,6 +84,10 @@ async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {
     let system = System::open(data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
     let workers = system.work(access, usize::from(args.workers), keep).await?;
+    // Every connection is a file; the hard limit stays the operator's.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = %error, "the limit of open files could not be raised");
+    }
     let server = Server::start(&system, args.listen).await?;
     let address = server.address;
     out.either(

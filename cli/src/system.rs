@@ -23,7 +23,7 @@ use tracker::LocalTracker;
 use webhooks::{Receiver, SecretCache};
 use workspace::{GitSource, ScratchWorkspace};
 
-use crate::http;
+use crate::{http, listen};
 
 /// The name people mention.
 pub const HANDLE: &str = "prfactory";
@@ -219,7 +219,7 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -231,13 +231,7 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let app = http::router(system.receiver());
-        let task = tokio::spawn(async move {
-            let ended = async {
-                // Either a stop was asked for or the server was dropped.
-                let _ = stopped.await;
-            };
-            axum::serve(listener, app).with_graceful_shutdown(ended).await
-        });
+        let task = tokio::spawn(listen::serve(listener, app, stopped));
         Ok(Self { address, stop, task })
     }
 
@@ -245,6 +239,6 @@ impl Server {
     pub async fn stop(self) {
         // The receiver is gone only when the server ended by itself.
         let _ = self.stop.send(());
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.task).await;
+        let _ = self.task.await;
     }
 }

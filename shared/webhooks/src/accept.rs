@@ -70,8 +70,9 @@ pub async fn accept(receiver: &Receiver, request: &Request, how: Verification<'_
         }
         Err(Refused::NoSecrets) => return unavailable(),
     };
-    if serde_json::from_slice::<IgnoredAny>(delivery.body()).is_err() {
-        return Response::problem(400, "malformed", "Malformed delivery", "The body is not JSON.");
+    let text = std::str::from_utf8(delivery.body()).ok();
+    if text.is_none_or(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
+        return Response::problem(400, "malformed", "Malformed delivery", "The body is not JSON in UTF-8.");
     }
     if let Err(reason) = (how.check)(delivery.body()) {
         return Response::problem(400, "refused", "Delivery refused", &reason);

@@ -3,6 +3,7 @@
 mod cancelling;
 mod events;
 mod gates;
+mod hostile_input;
 mod kills;
 mod recovery;
 mod replays;

@@ -159,14 +159,18 @@ impl World {
         assert_eq!(self.model.unexpected(), Vec::<String>::new());
     }
 
-    /// Where the webhooks are.
-    pub fn url(&self, path: &str) -> String {
-        let address = match (&self.serve, &self.server) {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        match (&self.serve, &self.server) {
             (Some(serve), _) => serve.address,
             (None, Some(server)) => server.address,
             (None, None) => panic!("nobody listens"),
-        };
-        format!("http://{address}{path}")
+        }
+    }
+
+    /// Where the webhooks are.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
     }
 
     /// The bare repository.
