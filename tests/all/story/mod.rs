@@ -4,6 +4,7 @@ mod cancelling;
 mod events;
 mod gates;
 mod hostile_input;
+mod hostile_repositories;
 mod kills;
 mod recovery;
 mod replays;

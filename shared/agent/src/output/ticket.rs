@@ -5,6 +5,7 @@ use domain::artifact::{
 };
 use domain::money::Usd;
 use domain::path::RepoPath;
+use domain::ticket::TicketText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -105,8 +106,8 @@ impl RefinementOutput {
     /// Becomes a refined ticket.
     pub fn into_domain(self) -> Result<Refinement, String> {
         let title = filled("title", &self.title)?;
-        if title.chars().count() > 200 || title.contains('\n') {
-            return Err("`title` must be one line of at most 200 characters.".to_owned());
+        if title.chars().count() > TicketText::MAX_TITLE || title.contains('\n') {
+            return Err("`title` must be one line of at most 256 characters.".to_owned());
         }
         if self.success_criteria.is_empty() {
             return Err("There must be at least one success criterion.".to_owned());

@@ -38,6 +38,11 @@ impl Known {
         known.get(remote.url).filter(|(at, _)| remote.now.duration_since(*at).abs() < BELIEVED).map(|(_, able)| *able)
     }
 
+    /// Asks anew next time: something went wrong, and the server may have been changed because of it.
+    pub(crate) fn forget(&self, url: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(url);
+    }
+
     fn put(&self, remote: &Remote<'_>, able: Abilities) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {

@@ -165,6 +165,11 @@ impl Walk<'_> {
                 let say = format!("a name below `{prefix}` is not UTF-8; such repositories cannot be worked on");
                 Failure::new(Fault::Invalid, say)
             })?;
+            if name.contains('/') {
+                let say =
+                    format!("the repository cannot be worked on: the name {name:?} below `{prefix}` has a slash in it");
+                return Err(Failure::new(Fault::Invalid, say));
+            }
             let path = RepoPath::parse(&format!("{prefix}{name}")).map_err(|error| {
                 Failure::new(Fault::Invalid, format!("the repository cannot be worked on: {error}"))
             })?;

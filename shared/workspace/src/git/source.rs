@@ -152,7 +152,7 @@ impl Snapshots for GitSource {
             let Ok(done) = tokio::time::timeout(FETCH, self.fetched(ctx, &remote, &branch)).await else {
                 return Err(Failure::new(Fault::Transient, "the repository could not be fetched in five minutes"));
             };
-            done?
+            done.inspect_err(|_| self.known.forget(&repository.location))?
         };
         let blob = self.engine.blobs.put(ctx, &bytes).await?;
         Ok(StoredSnapshot { commit, blob })
