@@ -3,6 +3,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
 pub mod contract;
+pub mod disk;
 pub mod forged;
 pub mod people;
 pub mod serve;

@@ -108,11 +108,13 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
         return Ok(None);
     }
     let now = function.engine.clock.now();
-    if let Some(until) = before.as_ref().and_then(|item| item.lease_until).filter(|until| *until > now) {
+    let until = before.as_ref().and_then(|item| item.lease_until);
+    // A lease that seems longer than any was taken before the clock was set back.
+    if let Some(until) = until.filter(|until| *until > now && *until <= now + LEASE) {
         return Ok(Some(u32::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1));
     }
     let mut item = before.clone().unwrap_or_else(|| Item::new(place, json!(known)));
-    let mut when = vec![Condition::NotBefore(now)];
+    let mut when = vec![Condition::NotBefore(until.map_or(now, |until| until.max(now)))];
     match &before {
         Some(seen) => when.push(Condition::VersionIs(seen.version)),
         None => when.push(Condition::NotExists { now }),

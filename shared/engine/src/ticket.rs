@@ -33,6 +33,9 @@ pub struct TicketRow {
 /// How long a running ticket may stand without lease or message before sweep sends its turn again.
 const STRANDED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
+/// No lease is longer; one that seems to be was taken before the clock was set back, and holds nobody off.
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(5);
+
 impl TicketRow {
     fn from_item(item: Item) -> Result<Self, Failure> {
         let ticket = serde_json::from_value(item.body)
@@ -167,14 +170,14 @@ pub async fn take(
         return Ok(Taken::Past);
     }
     let now = engine.clock.now();
-    if let Some(until) = row.lease_until.filter(|until| *until > now) {
+    if let Some(until) = row.lease_until.filter(|until| *until > now && *until <= now + LONGEST_LEASE) {
         return Ok(Taken::Elsewhere { rest: Duration::try_from(until.duration_since(now)).unwrap_or_default() });
     }
-    let seen = row.version;
+    let (seen, free_from) = (row.version, row.lease_until.map_or(now, |until| until.max(now)));
     row.fence += 1;
     row.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
     let item = row.to_item(ctx, now)?;
-    let when = vec![Condition::VersionIs(seen), Condition::NotBefore(now)];
+    let when = vec![Condition::VersionIs(seen), Condition::NotBefore(free_from)];
     match engine.table.transact(vec![Write::Put { item, when }]).await {
         Ok(()) => Ok(Taken::Mine(Box::new(Lease { ticket: row.ticket, fence: row.fence }))),
         Err(TableError::Condition { .. }) => Ok(Taken::Elsewhere { rest: Duration::ZERO }),

@@ -16,7 +16,7 @@ pub enum DbError {
     #[error("the state file refused: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The folder for the state cannot be made.
-    #[error("the folder {folder} cannot be used: {error}", folder = folder.display())]
+    #[error("the folder {folder} cannot be written: {error}", folder = folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -90,7 +90,10 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 impl Db {
     /// Opens or makes the state file of a folder.
     pub fn open(folder: &Path) -> Result<Self, DbError> {
-        std::fs::create_dir_all(folder).map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+        let unusable = |error| DbError::Folder { folder: folder.to_owned(), error };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        // SQLite would say only that it cannot open a file.
+        tempfile::tempfile_in(folder).map_err(unusable)?;
         let path = folder.join("state.db");
         let mut writer = connect(&path)?;
         migrate(&mut writer)?;
@@ -100,11 +103,11 @@ impl Db {
         std::thread::Builder::new()
             .name("state-writer".to_owned())
             .spawn(move || run_writer(&writer, &to_write))
-            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+            .map_err(unusable)?;
         std::thread::Builder::new()
             .name("state-reader".to_owned())
             .spawn(move || run_reader(&reader, &to_read))
-            .map_err(|error| DbError::Folder { folder: folder.to_owned(), error })?;
+            .map_err(unusable)?;
         Ok(Self { write, read })
     }
 

@@ -25,6 +25,10 @@ pub struct SqliteQueue {
 /// How often a waiting receiver looks for what another process sent or what became visible.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Microseconds that a message is hidden or delayed at most; what seems hidden for longer was hidden before the
+/// clock was set back, and is visible.
+const LONGEST: i64 = 20 * 60 * 1_000_000;
+
 impl SqliteQueue {
     /// Uses a state file.
     pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
@@ -42,9 +46,12 @@ impl SqliteQueue {
 
     async fn visible(&self, queue: &'static str) -> Result<bool, Failure> {
         let now = self.micros();
-        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2)
+                       OR EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND dead = 0 AND visible_at > ?3)";
         self.db
-            .read(move |connection| connection.prepare_cached(sql)?.query_row(params![queue, now], |row| row.get(0)))
+            .read(move |connection| {
+                connection.prepare_cached(sql)?.query_row(params![queue, now, now + LONGEST], |row| row.get(0))
+            })
             .await
             .map_err(|error| failed(&error))
     }
@@ -56,6 +63,8 @@ impl SqliteQueue {
         let max = i64::try_from(max).unwrap_or(1);
         self.db
             .write(move |connection| {
+                let early = "UPDATE message SET visible_at = ?2 WHERE queue = ?1 AND dead = 0 AND visible_at > ?3";
+                connection.prepare_cached(early)?.execute(params![queue, now, now + LONGEST])?;
                 let mut next = connection.prepare_cached(
                     "SELECT id, body, receives FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2
                      ORDER BY visible_at, id LIMIT ?3",

@@ -28,8 +28,19 @@ struct Shared {
     /// The `Authorization` header every request must carry.
     authorization: String,
     requests: Mutex<Vec<Seen>>,
-    refuse: Mutex<Option<u16>>,
+    trouble: Mutex<Option<(Trouble, &'static str)>>,
     pace: Pace,
+}
+
+/// What a git server may do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It answers with a status and nothing else; 429 with `Retry-After: 1`.
+    Status(u16),
+    /// It never answers.
+    Hang,
+    /// It does what it is asked to and breaks off in the middle of the answer.
+    CutOff,
 }
 
 /// One request, as far as tests look at it.
@@ -57,7 +68,7 @@ impl GitHost {
             root,
             authorization: authorization.to_owned(),
             requests: Mutex::default(),
-            refuse: Mutex::default(),
+            trouble: Mutex::default(),
             pace: Pace::default(),
         });
         let app = Router::new().fallback(serve).with_state(Arc::clone(&state));
@@ -83,9 +94,9 @@ impl GitHost {
         self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Answers everything with a status until told `None`.
-    pub fn refuse(&self, status: Option<u16>) {
-        *self.state.refuse.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    /// Makes trouble for requests whose address holds a text, until told `None`.
+    pub fn trouble(&self, trouble: Option<(Trouble, &'static str)>) {
+        *self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 
@@ -103,7 +114,20 @@ fn plain(status: StatusCode) -> Response<Body> {
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"git\""));
     }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
     response
+}
+
+/// The first half of an answer, and then the connection is gone.
+async fn cut_off(response: Response<Body>) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let half = bytes.slice(..bytes.len() / 2);
+    let gone = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let chunks = futures_util::stream::iter([Ok(half), Err(gone)]);
+    Response::from_parts(parts, Body::from_stream(chunks))
 }
 
 async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -116,14 +140,18 @@ async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<B
     let seen = Seen { method: parts.method.to_string(), uri: parts.uri.to_string(), authorized, bytes: body.len() };
     state.requests.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     state.pace.wait().await;
-    let refused = *state.refuse.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(status) = refused.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return plain(status);
+    let trouble = *state.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    let trouble = trouble.filter(|(_, at)| parts.uri.to_string().contains(at)).map(|(trouble, _)| trouble);
+    match trouble {
+        Some(Trouble::Status(status)) => return plain(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT)),
+        Some(Trouble::Hang) => return std::future::pending().await,
+        Some(Trouble::CutOff) | None => {}
     }
     if !authorized {
         return plain(StatusCode::UNAUTHORIZED);
     }
     match backend(&state, &parts, &body).await {
+        Ok(output) if trouble.is_some() => cut_off(answer(&output)).await,
         Ok(output) => answer(&output),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
     }

@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod events;
+mod faults;
 mod gates;
 mod hostile_input;
 mod hostile_repositories;

@@ -8,6 +8,7 @@ use intake::Answer;
 use serde_json::{Value, json};
 use std::time::Duration;
 use stories::world::{Setup, World};
+use testkit::git::Trouble;
 
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
@@ -231,11 +232,11 @@ async fn a_git_server_that_refuses_is_said_by_who_must_act() {
     {
         let world = World::start(Setup { http: true, ..Setup::default() }).await;
         let git = world.git.as_ref().unwrap();
-        git.refuse(Some(status));
+        git.trouble(Some((Trouble::Status(status), "")));
         world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
         world.reaches("SHOP-1", "failed").await;
         world.hears("SHOP-1", says).await;
-        git.refuse(None);
+        git.trouble(None);
         world.say("wil", "SHOP-1", "retry").await;
         world.to_plan("SHOP-1").await;
         world.end().await;

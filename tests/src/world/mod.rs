@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,7 @@ use workspace::{Revision, create_repository};
 pub use deliveries::{Signed, recorded, recorded_for_us};
 pub use setup::ShiftedClock;
 
+use crate::disk::Disk;
 use crate::serve::Serve;
 
 /// How a world is set up.
@@ -33,6 +35,10 @@ use crate::serve::Serve;
 pub struct Setup {
     /// Lines of `[tenant.policy]`.
     pub policy: String,
+    /// How long a git server may be silent, where a test cannot wait for the usual time.
+    pub patience: Option<Duration>,
+    /// The size of the disk the data folder is on in MiB, where it is one of its own.
+    pub disk: Option<u64>,
     /// Lines before the first tenant.
     pub settings: String,
     /// Files of the repository, instead of the usual ones.
@@ -78,6 +84,8 @@ pub struct World {
     pub git: Option<GitHost>,
     /// The clock.
     pub clock: Arc<ShiftedClock>,
+    /// The disk of the data folder, where it has one of its own.
+    pub disk: Option<Disk>,
     /// Everything the world keeps.
     pub dir: TempDir,
     /// The process that serves, where it is one of its own.
@@ -111,11 +119,15 @@ impl World {
         };
         let data = dir.path().join("data");
         std::fs::create_dir_all(&data).unwrap();
+        let disk = setup.disk.map(|size| Disk::on(&data, size));
         std::fs::write(dir.path().join("token"), GIT_TOKEN).unwrap();
         let text = setup::settings(&setup, dir.path(), git.as_ref());
         std::fs::write(data.join("prfactory.toml"), text).unwrap();
         let clock = Arc::new(setup::ShiftedClock::default());
-        let system = System::open_at(&data, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let mut system = System::open_at(&data, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        if let Some(patience) = setup.patience {
+            system.source = Arc::new(system.source.as_ref().clone().with_patience(patience).unwrap());
+        }
         let settings = Settings::load(&data).unwrap();
         seed(&system.engine, system.vault.as_ref(), &settings).await.unwrap();
         let model = ScriptedModel::start().await.unwrap();
@@ -126,7 +138,8 @@ impl World {
         } else {
             (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
         };
-        let mut world = Self { system, model, git, clock, dir, serve, server, workers: None, count, settings, http };
+        let mut world =
+            Self { system, model, git, clock, disk, dir, serve, server, workers: None, count, settings, http };
         if !setup.idle && !setup.apart {
             world.work().await;
         }
