@@ -31,6 +31,8 @@ pub struct Notify {
 
 /// Five tries span two minutes, and then sweep starts over.
 const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
+/// Seconds until a comment is looked at again that somebody else is writing; writing one takes far less than its lease.
+const SOON: u32 = 2;
 /// How long one writer of a comment keeps others out; six times a remote call's timeout.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -111,7 +113,8 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
     let until = before.as_ref().and_then(|item| item.lease_until);
     // A lease that seems longer than any was taken before the clock was set back.
     if let Some(until) = until.filter(|until| *until > now && *until <= now + LEASE) {
-        return Ok(Some(u32::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1));
+        let rest = u32::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1;
+        return Ok(Some(rest.min(SOON)));
     }
     let mut item = before.clone().unwrap_or_else(|| Item::new(place, json!(known)));
     let mut when = vec![Condition::NotBefore(until.map_or(now, |until| until.max(now)))];

@@ -11,6 +11,7 @@ mod recovery;
 mod replays;
 mod safety;
 mod settings;
+mod tenants;
 mod terminal;
 mod way;
 mod webhooks;

@@ -85,6 +85,27 @@ impl World {
         event
     }
 
+    /// The recorded event of GitHub that a comment was written, by another person through another installation.
+    pub fn commented_on_github(
+        &self,
+        by: (u64, u64),
+        number: u64,
+        on_pull_request: bool,
+        id: u64,
+        text: &str,
+    ) -> Value {
+        let name = if on_pull_request { "pull_request" } else { "issue" };
+        let mut event = recorded_for_us(&format!("issue_comment.created.{name}"));
+        let (installation, person) = by;
+        event["installation"]["id"] = json!(installation);
+        event["sender"]["id"] = json!(person);
+        event["comment"]["user"]["id"] = json!(person);
+        event["comment"]["id"] = json!(id);
+        event["comment"]["body"] = json!(text);
+        event["issue"]["number"] = json!(number);
+        event
+    }
+
     /// The recorded event of Jira that a comment was written.
     pub fn commented(&self, key: &str, id: &str, text: &str) -> Value {
         let mut event = recorded("jira/comment_created");

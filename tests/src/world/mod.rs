@@ -205,7 +205,12 @@ impl World {
 
     /// A member at the command line.
     pub fn client(&self, member: &str) -> Client {
-        Client::new(self.system.clone(), &self.settings, None, Some(member)).unwrap()
+        self.client_of("ten_acme", member)
+    }
+
+    /// A member of a tenant at the command line.
+    pub fn client_of(&self, tenant: &str, member: &str) -> Client {
+        Client::new(self.system.clone(), &self.settings, Some(tenant), Some(member)).unwrap()
     }
 
     /// Says a command as a member.

@@ -80,10 +80,10 @@ fn tenant(setup: &Setup, dir: &Path, git: Option<&GitHost>, name: &str) -> Strin
             (true, _) => (number, format!("jira-{id}")),
             (false, _) => (number + 100, format!("next-{id}")),
         };
-        let prefix = if ours { "mem" } else { "mem_next" };
+        let prefix = if ours { "mem_" } else { "mem_next" };
         let _ = writeln!(
             text,
-            "[[tenant.member]]\nid = \"{prefix}_{id}\"\nname = \"{id}\"\nrole = \"{role}\"\ngithub = {github}\njira = \"{jira}\"\n\n"
+            "[[tenant.member]]\nid = \"{prefix}{id}\"\nname = \"{id}\"\nrole = \"{role}\"\ngithub = {github}\njira = \"{jira}\"\n\n"
         );
     }
     let file = if ours { "shop.git" } else { "next.git" };
