@@ -151,7 +151,8 @@ impl System {
         Ok(workers)
     }
 
-    fn handlers(&self, access: ModelAccess) -> anyhow::Result<Vec<(&'static str, Handler)>> {
+    /// The functions by the queue each of them reads.
+    pub fn handlers(&self, access: ModelAccess) -> anyhow::Result<Vec<(&'static str, Handler)>> {
         let (engine, workspace) = (self.engine.clone(), Arc::clone(&self.workspace));
         let ports = || (engine.clone(), Arc::clone(&workspace) as Arc<dyn engine::port::Workspace>);
         let messages = Messages::new(&access.url, access.key, access.model, Arc::clone(&self.engine.clock))?;

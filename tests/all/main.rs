@@ -9,5 +9,6 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect")]
 
 mod adapters;
+mod commands;
 mod story;
 mod tidy;

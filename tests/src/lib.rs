@@ -5,6 +5,7 @@
 pub mod contract;
 pub mod disk;
 pub mod forged;
+pub mod hand;
 pub mod people;
 pub mod serve;
 pub mod world;

@@ -8,6 +8,8 @@ use domain::error::Failure;
 use domain::input::{Happening, Input, Request};
 use domain::name::{BranchName, RepoName, TrackerKey};
 use domain::principal::{Member, Principal, Role};
+use domain::refusal::Refusal;
+use domain::state::State;
 use domain::ticket::{Target, Ticket, TicketText};
 use engine::directory;
 use engine::inbound::{Batch, Place as CommentPlace};
@@ -105,7 +107,7 @@ pub(crate) async fn carry_out(
     };
     let role = commands::Verb::find(command.verb()).map_or(Role::Admin, |verb| verb.least);
     if member.role < role {
-        let refusal = domain::refusal::Refusal::role(command.verb(), member.role, role);
+        let refusal = Refusal::role(command.verb(), member.role, role);
         return tell(case, &place.key, named, refusal.message, true).await;
     }
     match request(case, member, &ticket, command).await? {
@@ -128,17 +130,20 @@ async fn request(case: &Case<'_>, member: &Member, ticket: &Ticket, command: Com
     match command {
         Command::Status => Ok(Meant::Tell(status(case, ticket).await?, false)),
         Command::Help | Command::Config => Ok(Meant::Tell(help(&case.intake.handle), false)),
-        Command::Ask(_) => Ok(Meant::Tell("`ask` is not available here yet.".to_owned(), true)),
+        Command::Ask(_) => Ok(Meant::Tell(
+            "`ask` is not available here. `status` shows where the ticket stands, `help` what works.".to_owned(),
+            true,
+        )),
         Command::Analyze => ask(Request::Analyze),
-        Command::Answer(given) => match answers(case, member, ticket, &given).await? {
+        Command::Answer(given) => match answers(case, member, ticket, ("answer", &given)).await? {
             Ok(answers) => ask(Request::Answer { answers }),
             Err(text) => Ok(Meant::Tell(text, true)),
         },
-        Command::Skip => match answers(case, member, ticket, &[]).await? {
+        Command::Skip => match answers(case, member, ticket, ("skip", &[])).await? {
             Ok(answers) => ask(Request::Skip { answers }),
             Err(text) => Ok(Meant::Tell(text, true)),
         },
-        Command::Plan => ask(Request::Plan { answers: answers(case, member, ticket, &[]).await?.ok() }),
+        Command::Plan => ask(Request::Plan { answers: answers(case, member, ticket, ("plan", &[])).await?.ok() }),
         Command::Replan(instruction) => ask(Request::Replan { instruction }),
         Command::Approve { hash, note } => ask(Request::Approve { hash, note }),
         Command::Reject(reason) => ask(Request::Reject { reason }),
@@ -170,16 +175,19 @@ async fn answers(
     case: &Case<'_>,
     member: &Member,
     ticket: &Ticket,
-    given: &[(u32, String)],
+    (verb, given): (&str, &[(u32, String)]),
 ) -> Result<Result<ArtifactRef, String>, Failure> {
     let engine = &case.intake.engine;
-    let Some(asked) = &ticket.questions else {
-        return Ok(Err("No questions wait for answers.".to_owned()));
+    let waits = ticket.state == State::AwaitingAnswers;
+    let Some(asked) = ticket.questions.as_ref().filter(|_| waits) else {
+        return Ok(Err(Refusal::state(verb, &ticket.state).message));
     };
     let questions: Questions = artifact::load(engine, &case.ctx, &asked.hash).await?;
     let count = questions.questions.len();
     if let Some((number, _)) = given.iter().find(|(n, _)| !questions.questions.iter().any(|q| q.number == *n)) {
-        return Ok(Err(format!("There is no question {number}; there are {count}.")));
+        return Ok(Err(format!(
+            "There is no question {number}. The questions are 1 to {count}; say `answer 1: …` or `skip`."
+        )));
     }
     let answers: Vec<QuestionAnswer> = questions
         .questions
@@ -202,7 +210,9 @@ async fn target(
     branch: Option<BranchName>,
 ) -> Result<Result<Target, String>, Failure> {
     let Some(repository) = directory::repository(&case.intake.engine, &case.ctx, &repo).await? else {
-        return Ok(Err(format!("`{repo}` is not connected to this tenant. An admin can connect it.")));
+        return Ok(Err(format!(
+            "`{repo}` is not connected to this tenant. Someone with the role *admin* can connect it."
+        )));
     };
     let Some(before) = ticket.target() else {
         return Ok(Err("The ticket has no target.".to_owned()));

@@ -61,6 +61,7 @@ pub(crate) async fn render(
         }
         Notice::Published => one(format!("published-{}", ticket.version), published(ticket)),
         Notice::Failed => one(format!("failed-{}", ticket.run), failed(ticket, handle)),
+        Notice::Done { what, version } => one(format!("done-{version}"), format!("Done: {what}.")),
     })
 }
 

@@ -63,7 +63,7 @@ impl Refusal {
     /// Refuses because the ticket stands elsewhere.
     pub fn state(verb: &str, state: &State) -> Self {
         let (is, next) = state.explained();
-        Self::new(Why::State, format!("`{verb}` does not apply now: this ticket is {is}. What works: {next}."))
+        Self::new(Why::State, format!("`{verb}` does not apply now ({is}). What works: {next}."))
     }
 
     /// Refuses what comes from a past run.

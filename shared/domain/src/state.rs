@@ -260,37 +260,37 @@ impl State {
     /// What a person is told about the state, and which command moves it on.
     pub fn explained(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Snapshotting { .. } => ("fetching the repository", "nothing to do; `cancel` stops it"),
-            Self::Analyzing => ("reading the repository", "nothing to do; `cancel` stops it"),
+            Self::Snapshotting { .. } => ("fetching the repository", "wait; `pause` or `cancel` stops it"),
+            Self::Analyzing => ("reading the repository", "wait; `pause` or `cancel` stops it"),
             Self::AwaitingAnswers => ("waiting for answers", "`answer 1: …` or `skip`"),
-            Self::Refining => ("writing the refined ticket", "nothing to do; `cancel` stops it"),
+            Self::Refining => ("writing the refined ticket", "wait; `pause` or `cancel` stops it"),
             Self::AwaitingRefinementApproval => {
                 ("waiting for a decision on the refined ticket", "`approve` or `reject REASON`")
             }
-            Self::Planning => ("writing the plan", "nothing to do; `cancel` stops it"),
+            Self::Planning => ("writing the plan", "wait; `pause` or `cancel` stops it"),
             Self::AwaitingPlanApproval => {
                 ("waiting for a decision on the plan", "`approve HASH`, `replan INSTRUCTION` or `reject REASON`")
             }
             Self::PlanApproved => ("plan approved, not started", "`implement` or `close`"),
-            Self::Implementing => ("making the change", "nothing to do; `cancel` stops it"),
-            Self::Reviewing => ("reviewing the change", "nothing to do; `cancel` stops it"),
+            Self::Implementing => ("making the change", "wait; `pause` or `cancel` stops it"),
+            Self::Reviewing => ("reviewing the change", "wait; `pause` or `cancel` stops it"),
             Self::AwaitingDiffApproval { .. } => {
                 ("waiting for a decision on the diff", "`approve HASH` or `reject REASON`")
             }
-            Self::Publishing => ("opening the pull request", "nothing to do; `cancel` stops it"),
-            Self::InReview => ("pull request open", "review it; merging completes the ticket"),
-            Self::Revising => ("working through the review", "nothing to do; `cancel` stops it"),
+            Self::Publishing => ("opening the pull request", "wait; `pause` or `cancel` stops it"),
+            Self::InReview => ("pull request open", "review or merge it; `fix INSTRUCTION` has it changed"),
+            Self::Revising => ("working through the review", "wait; `pause` or `cancel` stops it"),
             Self::Paused { why: PauseReason::Budget, .. } => ("paused: the budget is used up", "`budget +USD`"),
             Self::Paused { why: PauseReason::MonthlyBudget, .. } => {
                 ("paused: this month's budget is used up", "`resume` once an admin has raised it")
             }
             Self::Paused { why: PauseReason::Person, .. } => ("paused", "`resume`"),
             Self::Paused { why: PauseReason::Deadline, .. } => ("paused: nobody decided in time", "`resume`"),
-            Self::Cancelling { .. } => ("cancelling", "nothing to do"),
+            Self::Cancelling { .. } => ("cancelling", "wait; `status` says when it is over"),
             Self::Failed { .. } => ("failed", "`retry` or `cancel`"),
-            Self::Completed => ("done", "nothing to do"),
-            Self::Closed => ("closed", "nothing to do; a new trigger starts again"),
-            Self::Cancelled => ("cancelled", "nothing to do; a new trigger starts again"),
+            Self::Completed => ("done", "`analyze` or a new trigger starts again"),
+            Self::Closed => ("closed", "`analyze` or a new trigger starts again"),
+            Self::Cancelled => ("cancelled", "`analyze` or a new trigger starts again"),
         }
     }
 }

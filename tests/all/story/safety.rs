@@ -45,7 +45,7 @@ async fn roles_are_held_to() {
         assert!(text.contains("needs the role"), "{member} {command}: {text}");
     }
     insta::assert_snapshot!(told(world.say("wil", "SHOP-1", &approve).await), @"`approve` needs the role *approver*; yours is *writer*. Ask an admin of this tenant, or someone who has it.");
-    insta::assert_snapshot!(told(world.say("apo", "SHOP-1", "implement").await), @"`implement` does not apply now: this ticket is waiting for a decision on the plan. What works: `approve HASH`, `replan INSTRUCTION` or `reject REASON`.");
+    insta::assert_snapshot!(told(world.say("apo", "SHOP-1", "implement").await), @"`implement` does not apply now (waiting for a decision on the plan). What works: `approve HASH`, `replan INSTRUCTION` or `reject REASON`.");
     insta::assert_snapshot!(told(world.say("apo", "SHOP-1", "aprove x").await), @"Unknown command `aprove`. Did you mean `approve`? Say `help` for the list.");
     let hash_needed = told(world.say("apo", "SHOP-1", "approve").await);
     assert!(hash_needed.starts_with("Say exactly what you approve: `approve "), "{hash_needed}");

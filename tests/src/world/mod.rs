@@ -25,7 +25,7 @@ use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
 pub use deliveries::{Signed, recorded, recorded_for_us};
-pub use setup::ShiftedClock;
+pub use setup::{ShiftedClock, access};
 
 use crate::disk::Disk;
 use crate::serve::Serve;

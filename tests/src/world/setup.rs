@@ -52,7 +52,8 @@ pub(super) fn usual_files() -> Vec<(&'static str, String)> {
     .to_vec()
 }
 
-pub(super) fn access(model: &ScriptedModel) -> ModelAccess {
+/// How the scripted model is reached.
+pub fn access(model: &ScriptedModel) -> ModelAccess {
     ModelAccess { url: model.url(), key: Secret::new(MODEL_KEY.as_bytes()), model: Some("scripted".to_owned()) }
 }
 

@@ -102,17 +102,40 @@ pub enum Notice {
     Published,
     /// It failed.
     Failed,
+    /// Somebody asked for something that moved nothing on: it is said that it was done.
+    Done {
+        /// What.
+        what: String,
+        /// The ticket's version since then.
+        version: u64,
+    },
 }
 
 /// Decides what follows from an input; refuses with words for the person who asked.
 pub fn decide(ticket: &Ticket, input: &Input, policy: &Policy, now: Timestamp) -> Result<Decision, Refusal> {
     let draft = Draft::new(ticket, &input.by, policy, now);
     match &input.what {
-        Happening::Request(request) => request::decide(draft, &input.by, request),
+        Happening::Request(request) => {
+            request::decide(draft, &input.by, request).map(|decision| acknowledged(ticket, decision))
+        }
         Happening::Outcome(outcome) => outcome::decide(draft, outcome),
         Happening::News(news) => news::decide(draft, news),
         Happening::DeadlinePassed => deadline_passed(draft),
     }
+}
+
+/// Whoever asks must see that it worked, also where the state stays as it was.
+fn acknowledged(before: &Ticket, mut decision: Decision) -> Decision {
+    if decision.next.state == before.state
+        && let Some(event) = decision.events.last()
+    {
+        let done = Notice::Done { what: event.what.clone(), version: decision.next.version };
+        decision.effects.push(Effect::Notify(done));
+        if !decision.effects.contains(&Effect::Notify(Notice::Status)) {
+            decision.effects.push(Effect::Notify(Notice::Status));
+        }
+    }
+    decision
 }
 
 fn deadline_passed(draft: Draft<'_>) -> Result<Decision, Refusal> {

@@ -91,7 +91,7 @@ fn check_hash(
                 awaiting.version
             )
         }
-        _ => format!("`{}` names nothing that waits here. What waits is `{current}`.", hash.as_str()),
+        _ => format!("`{}` names nothing that waits here. What waits is `approve {current}`.", hash.as_str()),
     };
     Err(Refusal::new(Why::Stale, message))
 }
