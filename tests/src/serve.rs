@@ -31,8 +31,12 @@ pub fn binary() -> PathBuf {
 
 impl Serve {
     /// Starts it on a free port and waits until it listens; what it logs goes to `serve.log` in the folder.
-    pub fn start(data: &Path, model: &ScriptedModel, workers: usize) -> Self {
-        Self::started(Command::new(binary()), data, &model.url(), workers)
+    pub fn start(data: &Path, model: &ScriptedModel, workers: usize, log: &str) -> Self {
+        let mut command = Command::new(binary());
+        if !log.is_empty() {
+            command.env("PRFACTORY_LOG", log);
+        }
+        Self::started(command, data, &model.url(), workers)
     }
 
     /// Starts it as the last arguments of another program.

@@ -9,6 +9,8 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -41,6 +43,8 @@ pub enum Trouble {
     Hang,
     /// It does what it is asked to and breaks off in the middle of the answer.
     CutOff,
+    /// It refuses, and repeats the sender's credentials while it does.
+    Blab,
 }
 
 /// One request, as far as tests look at it.
@@ -120,6 +124,13 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// An error of git's protocol with the `Authorization` header and what it decodes to in it.
+fn blab(given: &str) -> Response<Body> {
+    let decoded = given.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+    let line = format!("ERR go away, {} {given}", String::from_utf8_lossy(&decoded));
+    Response::new(Body::from(format!("{:04x}{line}", line.len() + 4)))
+}
+
 /// The first half of an answer, and then the connection is gone.
 async fn cut_off(response: Response<Body>) -> Response<Body> {
     let (parts, body) = response.into_parts();
@@ -145,6 +156,7 @@ async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<B
     match trouble {
         Some(Trouble::Status(status)) => return plain(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT)),
         Some(Trouble::Hang) => return std::future::pending().await,
+        Some(Trouble::Blab) => return blab(given),
         Some(Trouble::CutOff) | None => {}
     }
     if !authorized {

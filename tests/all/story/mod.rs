@@ -1,5 +1,6 @@
 //! Stories through the front door.
 
+mod canaries;
 mod cancelling;
 mod events;
 mod faults;

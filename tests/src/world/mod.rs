@@ -39,6 +39,8 @@ pub struct Setup {
     pub patience: Option<Duration>,
     /// The size of the disk the data folder is on in MiB, where it is one of its own.
     pub disk: Option<u64>,
+    /// What `serve` logs, where that is not the usual.
+    pub log: String,
     /// Lines before the first tenant.
     pub settings: String,
     /// Files of the repository, instead of the usual ones.
@@ -134,7 +136,7 @@ impl World {
         let count = setup.workers.max(if setup.workers == 0 { 2 } else { 1 });
         let http = reqwest::Client::new();
         let (serve, server) = if setup.apart {
-            (Some(Serve::start(&data, &model, count)), None)
+            (Some(Serve::start(&data, &model, count, &setup.log)), None)
         } else {
             (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
         };
@@ -160,7 +162,7 @@ impl World {
 
     /// Starts `prfactory serve` again after it was killed.
     pub fn restart(&mut self) {
-        self.serve = Some(Serve::start(&self.dir.path().join("data"), &self.model, self.count));
+        self.serve = Some(Serve::start(&self.dir.path().join("data"), &self.model, self.count, ""));
     }
 
     /// Stops everything and fails if the model was sent what it did not expect.

@@ -71,6 +71,7 @@ async fn abilities(remote: &Remote<'_>) -> Result<Abilities, Failure> {
             Packet::End => break,
             Packet::Mark => {}
             Packet::Line(line) => {
+                complaint(remote, &line)?;
                 let line = String::from_utf8_lossy(&line);
                 found.version_2 |= line.trim_end() == "version 2";
                 let words = line.trim_end().strip_prefix("fetch=").unwrap_or("");
@@ -95,6 +96,13 @@ async fn command(remote: &Remote<'_>, name: &str, arguments: &[String]) -> Resul
     remote.send(request.header(CONTENT_TYPE, "application/x-git-upload-pack-request").body(body), true).await
 }
 
+/// A server that cannot go on says why in a line of its own.
+fn complaint(remote: &Remote<'_>, line: &[u8]) -> Result<(), Failure> {
+    let Some(text) = line.strip_prefix(b"ERR ") else { return Ok(()) };
+    let said = remote.quoted(&String::from_utf8_lossy(text));
+    Err(Failure::new(Fault::Invalid, format!("the git server refused: {said}")))
+}
+
 /// The commit a branch points at.
 pub(crate) async fn head(remote: &Remote<'_>, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
     abilities(remote).await?;
@@ -106,6 +114,7 @@ async fn look_up(remote: &Remote<'_>, branch: &BranchName) -> Result<Option<Comm
     let mut packets = command(remote, "ls-refs", &[format!("ref-prefix {name}")]).await?;
     for _ in 0..MAX_LINES {
         let Packet::Line(line) = packets.next().await? else { return Ok(None) };
+        complaint(remote, &line)?;
         let line = String::from_utf8_lossy(&line);
         if let Some((id, found)) = line.trim_end().split_once(' ')
             && found == name
@@ -137,7 +146,8 @@ pub(crate) async fn fetch(
     loop {
         match packets.next().await? {
             Packet::Line(line) if line.starts_with(b"packfile") => break,
-            Packet::Line(_) | Packet::Mark => {}
+            Packet::Line(line) => complaint(remote, &line)?,
+            Packet::Mark => {}
             Packet::End => return Err(Failure::new(Fault::Transient, "the git server sent no pack")),
         }
     }

@@ -21,6 +21,11 @@ pub(crate) struct Remote<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A token as Basic authentication has it.
+fn basic(token: &Secret) -> Option<String> {
+    token.expose_text().map(|token| STANDARD.encode(format!("x-access-token:{token}")))
+}
+
 /// Says whether a token may be sent to an address: by TLS, or without leaving this machine.
 pub(crate) fn may_carry_token(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
@@ -56,14 +61,19 @@ impl Remote<'_> {
 
     /// What the server said, fit to be shown: short, on one line, without the token.
     pub(crate) fn quoted(&self, text: &str) -> String {
-        let text = self.token.map_or_else(|| text.to_owned(), |token| token.redact(text));
+        let mut text = text.to_owned();
+        if let Some(token) = self.token {
+            text = token.redact(&text);
+            if let Some(basic) = basic(token) {
+                text = text.replace(&basic, "***");
+            }
+        }
         text.chars().filter(|c| !c.is_control()).take(200).collect()
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        let text = self.token.and_then(|token| token.expose_text());
-        let basic = text.map(|token| format!("Basic {}", STANDARD.encode(format!("x-access-token:{token}"))));
-        let Some(Ok(mut value)) = basic.map(|basic| HeaderValue::from_str(&basic)) else {
+        let basic = self.token.and_then(basic);
+        let Some(Ok(mut value)) = basic.map(|basic| HeaderValue::from_str(&format!("Basic {basic}"))) else {
             return request;
         };
         value.set_sensitive(true);
