@@ -107,8 +107,8 @@ pub enum Command {
     },
     /// Prints the webhook addresses with their secrets, to be entered at GitHub and Jira.
     Webhooks,
-    /// Checks this machine and the settings, and explains what is wrong.
-    Doctor,
+    /// Checks this machine, the settings and the model, and explains what is wrong.
+    Doctor(Model),
     /// Writes a first `prfactory.toml` into the data folder.
     Init {
         /// `owner/name` of the repository.

@@ -1,16 +1,22 @@
 //! Looks for what keeps this machine from working, and says how to mend it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use domain::policy::Policy;
+use domain::principal::Role;
 use domain::ticket::Target;
 use engine::message::QUEUES;
-use engine::port::Snapshots as _;
-use local::{Settings, seed};
+use engine::port::{Clock as _, Snapshots as _};
+use engine::ticket::list;
+use jiff::SignedDuration;
+use local::settings::TenantSettings;
+use local::{Settings, SystemClock, seed};
 use serde_json::json;
 
 use crate::Exit;
 use crate::output::Output;
-use crate::system::System;
+use crate::system::{ModelAccess, System};
 
 /// One thing that was looked at.
 struct Check {
@@ -23,20 +29,24 @@ fn check(what: impl Into<String>, problem: Option<String>) -> Check {
 }
 
 /// Looks at everything and reports.
-pub(crate) async fn run(data: &Path, out: Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(data: &Path, model: &crate::args::Model, out: Output) -> anyhow::Result<Exit> {
     let mut checks = Vec::new();
     let settings = Settings::load(data);
-    let broken = settings.as_ref().err().map(ToString::to_string);
+    let broken = settings.as_ref().err().map(|error| format!("{error}; `prfactory init` writes a first one"));
     checks.push(check(format!("settings in {}", data.display()), broken));
     if let Ok(settings) = settings {
-        checks.push(check("policy, endpoints and addresses", settings.check().err().map(|error| error.to_string())));
-        state(data, &settings, &mut checks).await;
+        match settings.check() {
+            Ok(policies) => {
+                checks.push(check("policy, endpoints, addresses and names", None));
+                for tenant in &settings.tenant {
+                    people(tenant, policies.get(&tenant.id), &mut checks);
+                }
+                state(data, &settings, &mut checks).await;
+            }
+            Err(error) => checks.push(check("policy, endpoints, addresses and names", Some(error.to_string()))),
+        }
     }
-    let key = std::env::var_os("ANTHROPIC_API_KEY").is_some_and(|key| !key.is_empty());
-    checks.push(check(
-        "model key",
-        (!key).then(|| "ANTHROPIC_API_KEY is not set; `serve` needs it, `demo` does without".to_owned()),
-    ));
+    checks.push(check("model", provider(model).await));
     let mut bad = 0;
     for check in &checks {
         let mark = if check.problem.is_none() { "ok " } else { "BAD" };
@@ -46,6 +56,53 @@ pub(crate) async fn run(data: &Path, out: Output) -> anyhow::Result<Exit> {
     }
     Ok(if bad == 0 { Exit::Done } else { Exit::Failed })
 }
+
+/// Asks the provider whether it knows the key, which costs nothing.
+async fn provider(model: &crate::args::Model) -> Option<String> {
+    let Some(access) = ModelAccess::from_args(model) else {
+        return Some("ANTHROPIC_API_KEY is not set; `serve` needs it, `demo` does without".to_owned());
+    };
+    let url = access.url.clone();
+    let client = match agent::anthropic::Messages::new(
+        &access.url,
+        access.key,
+        access.model,
+        std::sync::Arc::new(SystemClock),
+    ) {
+        Ok(client) => client,
+        Err(failure) => return Some(failure.to_string()),
+    };
+    client
+        .greet()
+        .await
+        .err()
+        .map(|failure| format!("{failure}. Look at ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL ({url})"))
+}
+
+/// Whether there are people enough to decide, and one repository for each project.
+fn people(tenant: &TenantSettings, policy: Option<&Policy>, checks: &mut Vec<Check>) {
+    let approvers = tenant.member.iter().filter(|member| member.role >= Role::Approver).count();
+    let needed = policy.map_or(1, |policy| policy.required_approvals) as usize;
+    let few = (approvers < needed).then(|| {
+        format!("{needed} approval(s) are needed and {approvers} member(s) may approve; give more members the role `approver` or lower `required_approvals`")
+    });
+    checks.push(check(format!("people of {}", tenant.id), few));
+    let mut projects: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for repository in &tenant.repository {
+        for project in &repository.projects {
+            projects.entry(project.to_uppercase()).or_default().push(repository.name.to_string());
+        }
+    }
+    let twice = projects.iter().find(|(_, repositories)| repositories.len() > 1).map(|(project, repositories)| {
+        format!("tickets of {project} could go to {}; name the project in one of them", repositories.join(" and "))
+    });
+    let none =
+        tenant.repository.is_empty().then(|| "no repository is connected; add a `[[tenant.repository]]`".to_owned());
+    checks.push(check(format!("projects of {}", tenant.id), twice.or(none)));
+}
+
+/// A clock that is behind by less than this is nobody's trouble.
+const BEHIND: SignedDuration = SignedDuration::from_mins(1);
 
 async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
     let system = match System::open(data) {
@@ -73,16 +130,28 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
             };
             let problem = match system.source.head(&ctx, &target, &repository.base).await {
                 Ok(Some(_)) => None,
-                Ok(None) => Some(format!("there is no branch `{}`", repository.base)),
-                Err(failure) => Some(failure.to_string()),
+                Ok(None) => Some(format!("there is no branch `{}`; set `base` to one that is there", repository.base)),
+                Err(failure) => {
+                    Some(format!("{failure}; look at `location` and `token_file` ({})", failure.fault.who_acts()))
+                }
             };
             checks.push(check(format!("repository {}", repository.name), problem));
+        }
+        let newest = list(&system.engine, &ctx).await.unwrap_or_default().iter().map(|ticket| ticket.updated_at).max();
+        let ahead = newest.map(|newest| newest.duration_since(SystemClock.now())).filter(|ahead| *ahead > BEHIND);
+        if let Some(ahead) = ahead {
+            let say =
+                format!("the newest ticket changed {} minutes in the future; set the machine's clock", ahead.as_mins());
+            checks.push(check("clock", Some(say)));
         }
     }
     for queue in QUEUES {
         let dead = system.engine.queue.receive_dead(queue, 100).await.map_or(0, |letters| letters.len());
         if dead > 0 {
-            checks.push(check(format!("queue {queue}"), Some(format!("{dead} dead letter(s)"))));
+            let say = format!(
+                "{dead} message(s) failed too often; a running `serve` records why on their tickets within a minute"
+            );
+            checks.push(check(format!("queue {queue}"), Some(say)));
         }
     }
 }

@@ -46,7 +46,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => Box::pin(demo::run(args, out)).await,
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Webhooks => webhooks(&cli.data, out),
-        Command::Doctor => doctor::run(&cli.data, out).await,
+        Command::Doctor(model) => doctor::run(&cli.data, model, out).await,
         Command::Init { repo, location, base } => init(&cli.data, repo, location, base, out),
         Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,
         Command::Status { key: k, watch } => status(&client(&cli).await?, k, *watch, out).await,

@@ -162,7 +162,21 @@ impl Model for Messages {
     }
 }
 
+/// How long the provider may take to say whether it knows us.
+const GREETING: Duration = Duration::from_secs(10);
+
 impl Messages {
+    /// Asks whether the provider is there and knows the key; costs nothing.
+    pub async fn greet(&self) -> Result<(), Failure> {
+        let request = self.client.get(format!("{}/v1/models?limit=1", self.base)).headers(self.headers()?);
+        let answer = request.timeout(GREETING).send().await.map_err(|error| unreachable_provider(&error))?;
+        match answer.status() {
+            // A gateway need not have a list of models.
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(self.refused(answer).await),
+        }
+    }
+
     fn headers(&self) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
         let mut key = HeaderValue::from_bytes(self.key.expose())
@@ -182,8 +196,8 @@ impl Messages {
         let day = SignedDuration::from_hours(24);
         let retry_at = wait.map(|wait| self.clock.now() + wait.clamp(SignedDuration::ZERO, day));
         let said = read(answer).await.ok().and_then(|bytes| serde_json::from_slice::<WireError>(&bytes).ok());
-        let said: String = said
-            .map_or(String::new(), |wire| wire.error.message.chars().filter(|c| !c.is_control()).take(200).collect());
+        let said = said.map_or(String::new(), |wire| self.key.redact(&wire.error.message));
+        let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
         let (fault, say) = match status.as_u16() {
             401 => (Fault::Auth, "the model provider does not accept the key".to_owned()),
             402 => (Fault::Quota, "the model provider asks for payment".to_owned()),

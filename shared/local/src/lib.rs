@@ -6,7 +6,7 @@ mod db;
 mod keeping;
 mod queue;
 mod secrets;
-mod settings;
+pub mod settings;
 mod table;
 mod takeover;
 mod vault;

@@ -1,6 +1,6 @@
 //! `prfactory.toml` of a data folder: tenant, policy, members, repositories and connections of one machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::error::Failure;
@@ -133,6 +133,14 @@ pub enum SettingsError {
     /// An address carries a credential.
     #[error("repository {0}: the location must not contain a user or token; use `token_file`")]
     CredentialInAddress(RepoName),
+    /// Two things have a name that only one may have.
+    #[error("{what} {name} is there twice; each belongs to one place of one tenant. Remove one of them")]
+    Twice {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// There is no key to prove anything with.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -156,6 +164,7 @@ impl Settings {
     /// Checks everything that can be checked without the state.
     pub fn check(&self) -> Result<BTreeMap<TenantId, Policy>, SettingsError> {
         let mut policies = BTreeMap::new();
+        self.check_names()?;
         for tenant in &self.tenant {
             let policy = Policy::standard()
                 .with(&tenant.policy)
@@ -175,6 +184,41 @@ impl Settings {
             policies.insert(tenant.id.clone(), policy);
         }
         Ok(policies)
+    }
+}
+
+impl Settings {
+    /// What leads to a tenant must lead to one, and what is named within a tenant must be one thing.
+    fn check_names(&self) -> Result<(), SettingsError> {
+        let mut seen = BTreeSet::new();
+        let mut once = |what: &'static str, scope: &str, name: String| {
+            let fresh = seen.insert((what, scope.to_owned(), name.clone()));
+            if fresh { Ok(()) } else { Err(SettingsError::Twice { what, name }) }
+        };
+        for tenant in &self.tenant {
+            let id = tenant.id.as_str();
+            once("tenant", "", id.to_owned())?;
+            for installation in &tenant.installations {
+                once("installation", "", installation.to_string())?;
+            }
+            for endpoint in &tenant.endpoint {
+                once("endpoint", "", endpoint.id.to_string())?;
+            }
+            for repository in &tenant.repository {
+                once("repository", id, repository.name.to_string())?;
+            }
+            for member in &tenant.member {
+                once("member", id, member.id.to_string())?;
+                for (provider, account) in
+                    [("GitHub account", member.github.map(|n| n.to_string())), ("Jira account", member.jira.clone())]
+                {
+                    if let Some(account) = account {
+                        once(provider, id, account)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 

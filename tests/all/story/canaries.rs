@@ -114,7 +114,7 @@ async fn no_secret_is_found_in_anything_that_is_written_said_or_sent() {
     for request in git.requests() {
         look(&canaries, "address", request.uri.as_bytes(), &mut found);
     }
-    let objects = world.run_git(&["cat-file", "--batch-all-objects", "--batch"]);
+    let objects = world.run_git(&["log", "--all", "-p", "--format=fuller"]);
     look(&canaries, "repository", objects.as_bytes(), &mut found);
     let serve = world.serve.as_ref().unwrap();
     look(&canaries, "arguments", &std::fs::read(format!("/proc/{}/cmdline", serve.id())).unwrap(), &mut found);

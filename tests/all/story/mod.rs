@@ -2,6 +2,7 @@
 
 mod canaries;
 mod cancelling;
+mod doctor;
 mod events;
 mod faults;
 mod gates;

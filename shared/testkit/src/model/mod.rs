@@ -14,7 +14,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -49,6 +49,7 @@ impl ScriptedModel {
         let state = Arc::new(Shared::default());
         let app = Router::new()
             .route("/v1/messages", post(messages))
+            .route("/v1/models", get(models))
             .layer(axum::extract::DefaultBodyLimit::max(MAX_REQUEST))
             .with_state(Arc::clone(&state));
         let server = tokio::spawn(async move {
@@ -97,6 +98,14 @@ impl ScriptedModel {
 impl Drop for ScriptedModel {
     fn drop(&mut self) {
         self.server.abort();
+    }
+}
+
+/// The list of models, or the next failure.
+async fn models(State(state): State<Arc<Shared>>) -> Response {
+    match pop(&state.failures) {
+        Some((status, message)) => error(status, "api_error", &message),
+        None => (StatusCode::OK, [("content-type", "application/json")], "{\"data\":[]}").into_response(),
     }
 }
 
