@@ -113,8 +113,11 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
         }
     };
     checks.push(check("state and secrets", None));
-    let seeded = seed(&system.engine, system.vault.as_ref(), settings).await;
-    checks.push(check("directory", seeded.err().map(|error| error.to_string())));
+    if let Err(error) = seed(&system.engine, system.vault.as_ref(), settings).await {
+        checks.push(check("directory", Some(error.to_string())));
+        return;
+    }
+    checks.push(check("directory", None));
     for tenant in &settings.tenant {
         let Ok(ctx) = system.engine.sealer.operator(&tenant.id) else {
             continue;

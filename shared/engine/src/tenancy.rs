@@ -3,7 +3,17 @@
 use domain::id::TenantId;
 
 /// Proof that the work at hand belongs to a tenant. Only opening a sealed message or a look-up from a
-/// verified delivery makes one.
+/// verified delivery makes one:
+///
+/// ```compile_fail,E0451
+/// # let tenant = domain::id::TenantId::parse("ten_acme").unwrap();
+/// let forged = engine::tenancy::TenantCtx { tenant };
+/// ```
+///
+/// ```compile_fail,E0624
+/// # let tenant = domain::id::TenantId::parse("ten_acme").unwrap();
+/// let forged = engine::tenancy::TenantCtx::proven(tenant);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TenantCtx {
     tenant: TenantId,

@@ -214,3 +214,37 @@ async fn bombs_are_refused_with_a_reason_or_left_out_and_memory_stays_bounded() 
     assert!(peak < 200, "{peak} MiB");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes five gigabytes and a million entries; run it by hand with `--ignored`"]
+async fn bombs_a_thousand_times_as_large_are_refused_within_two_gigabytes() {
+    let mut world = World::start(Setup { http: true, idle: true, ..Setup::default() }).await;
+    let forged = Forged::at(world.repository());
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 2000000; exec \"$0\" \"$@\""]).arg(binary());
+    let data = world.dir.path().join("data");
+    world.serve = Some(Serve::started(limited, &data, &world.model.url(), 2));
+    let zeros = forged.zeros(5 * 1024);
+    forged.commit(&beside(&forged, &[(FILE, b"zeros", zeros)]));
+    // Packed, so that the server need not compress five gigabytes while we wait.
+    forged.git(&["repack", "-adq"], b"");
+    world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
+    for _ in 0..4 {
+        let failed = || async { (world.ticket("SHOP-1").await?.state.name() == "failed").then_some(()) };
+        if tokio::time::timeout(std::time::Duration::from_secs(25), world.until("its end", failed)).await.is_ok() {
+            break;
+        }
+    }
+    let said = world.hears("SHOP-1", "**Failed").await;
+    assert!(said.contains("larger than 128 MiB"), "{said}");
+    forged.git(&["config", "uploadpack.allowFilter", "true"], b"");
+    world.planned("SHOP-2", "Tax", TAX).await;
+    let blob = forged.blob(b"x");
+    let names: Vec<String> = (0..1_000_000).map(|number| format!("f{number:07}")).collect();
+    let many: Vec<Entry<'_>> = names.iter().map(|name| (FILE, name.as_bytes(), blob.clone())).collect();
+    forged.commit(&forged.tree(&many));
+    let said = refused(&world, "SHOP-3").await;
+    assert!(said.contains("more than 50000 entries"), "{said}");
+    println!("peak memory: {} MiB", world.serve.as_ref().unwrap().memory().1 / 1024 / 1024);
+    world.end().await;
+}

@@ -7,6 +7,14 @@ use zeroize::Zeroizing;
 use crate::tenancy::TenantCtx;
 
 /// Bytes that must not be printed, logged or serialized; wiped when dropped.
+///
+/// ```compile_fail,E0277
+/// println!("{:?}", engine::port::Secret::new(b"key".as_slice()));
+/// ```
+///
+/// ```compile_fail,E0277
+/// println!("{}", engine::port::Secret::new(b"key".as_slice()));
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
