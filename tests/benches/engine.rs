@@ -2,6 +2,7 @@
 //!
 //! The people are as fast as the machine and the model answers at once; git fetches and pushes are real.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures the machine's own time")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and stops at the first surprise")]
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, reason = "figures are rounded for people")]
 

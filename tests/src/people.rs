@@ -31,7 +31,7 @@ const AT_ONCE: usize = 16;
 /// How often the people look for what waits for them.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest that nothing may move.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl People {
     /// People who have said nothing yet.

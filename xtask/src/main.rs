@@ -1,11 +1,15 @@
-//! Tasks of this workspace: `cargo xtask test` runs every test, `cargo xtask check` what CI checks before.
+//! Tasks of this workspace: tests, what CI checks before them, and measurements.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
-       cargo xtask check             runs fmt, clippy and docs";
+       cargo xtask check             runs fmt, clippy and docs
+       cargo xtask bench engine [--json] [TICKETS…]
+                                     measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
+       cargo xtask soak [MINUTES [A_MINUTE]]
+                                     loads one `serve` for long; 60 minutes with 10 tickets a minute";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +17,10 @@ fn main() -> ExitCode {
     let done = match task {
         Some("test") => test(arguments.get(1..).unwrap_or_default()),
         Some("check") => check(),
+        Some("bench") if arguments.get(1).is_some_and(|name| name == "engine") => {
+            measure("engine", arguments.get(2..).unwrap_or_default())
+        }
+        Some("soak") => measure("soak", arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -36,10 +44,24 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     if !std::path::Path::new(&path).join("git-http-backend").exists() {
         bail!("{missing}");
     }
+    let missing = "a test watches with strace what the program runs and writes: install strace (Debian: `apt-get install strace`)";
+    if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
+        bail!("{missing}");
+    }
     run("cargo", &["build", "--workspace", "--locked"], &[])?;
     let mut arguments = vec!["test", "--workspace", "--locked", "--"];
     arguments.extend(filter.iter().map(String::as_str));
     run("cargo", &arguments, &[("INSTA_UPDATE", "no")])
+}
+
+/// Measures the binary as it is optimized for measuring, in a process of its own.
+fn measure(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
+    run("cargo", &["build", "--profile", "bench", "--package", "prfactory", "--locked"], &[])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), std::path::PathBuf::from);
+    let binary = std::path::absolute(target.join("release/prfactory")).context("the binary cannot be found")?;
+    let mut all = vec!["bench", "--package", "stories", "--bench", bench, "--locked", "--quiet", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    run("cargo", &all, &[("PRFACTORY_BIN", &binary.display().to_string())])
 }
 
 fn check() -> anyhow::Result<()> {

@@ -63,19 +63,9 @@ fn look_below(canaries: &Regex, folder: &Path, found: &mut Vec<String>, files: &
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_found_in_anything_that_is_written_said_or_sent() {
-    let setup = Setup { apart: true, http: true, log: "trace".to_owned(), ..Setup::default() };
-    let world = World::start(setup).await;
+/// From a label to a pull request, with every server that can repeating what it was trusted with.
+async fn the_whole_way(world: &World) {
     let git = world.git.as_ref().unwrap();
-    let file = std::fs::read_to_string(world.dir.path().join("data/secrets.toml")).unwrap();
-    let mut secrets: Vec<String> = file.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-    assert_eq!(secrets.len(), 4, "GitHub's, the endpoints', the seal's and the vault's");
-    let derived = world.endpoint_secret(1).expose_text().unwrap().to_owned();
-    secrets.extend([MODEL_KEY.to_owned(), GIT_TOKEN.to_owned(), derived]);
-    let canaries = canaries(&secrets);
-
-    // A whole way, with every server that can repeats what it was trusted with.
     git.trouble(Some((Trouble::Blab, "git-upload-pack")));
     world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
     world.reaches("SHOP-1", "failed").await;
@@ -100,24 +90,27 @@ async fn no_secret_is_found_in_anything_that_is_written_said_or_sent() {
     signed.headers[0].1.replace_range(10..12, "00");
     assert_eq!(world.deliver(&signed).await, 401);
     world.drained().await;
+}
 
+/// Looks at files, logs, prompts, addresses, repositories, arguments and what the command line prints.
+fn everywhere(world: &World, canaries: &Regex) -> Vec<String> {
     let mut found = Vec::new();
     let mut files = 0;
     let data = world.dir.path().join("data");
-    look_below(&canaries, &data, &mut found, &mut files);
+    look_below(canaries, &data, &mut found, &mut files);
     assert!(files > 20, "{files} files were looked at");
     let log = std::fs::metadata(data.join("serve.log")).unwrap().len();
     assert!(log > 5_000, "nothing was logged: {log} bytes");
     for request in world.model.requests() {
-        look(&canaries, "prompt", request.to_string().as_bytes(), &mut found);
+        look(canaries, "prompt", request.to_string().as_bytes(), &mut found);
     }
-    for request in git.requests() {
-        look(&canaries, "address", request.uri.as_bytes(), &mut found);
+    for request in world.git.as_ref().unwrap().requests() {
+        look(canaries, "address", request.uri.as_bytes(), &mut found);
     }
     let objects = world.run_git(&["log", "--all", "-p", "--format=fuller"]);
-    look(&canaries, "repository", objects.as_bytes(), &mut found);
+    look(canaries, "repository", objects.as_bytes(), &mut found);
     let serve = world.serve.as_ref().unwrap();
-    look(&canaries, "arguments", &std::fs::read(format!("/proc/{}/cmdline", serve.id())).unwrap(), &mut found);
+    look(canaries, "arguments", &std::fs::read(format!("/proc/{}/cmdline", serve.id())).unwrap(), &mut found);
     let folder = data.display().to_string();
     for call in
         [&["ticket", "list"][..], &["ticket", "show", "SHOP-1"], &["pr", "SHOP-1"], &["status", "SHOP-1"], &["doctor"]]
@@ -130,9 +123,25 @@ async fn no_secret_is_found_in_anything_that_is_written_said_or_sent() {
             .output()
             .unwrap();
         assert!(!output.stdout.is_empty(), "{call:?}");
-        look(&canaries, "standard output", &output.stdout, &mut found);
-        look(&canaries, "standard error", &output.stderr, &mut found);
+        look(canaries, "standard output", &output.stdout, &mut found);
+        look(canaries, "standard error", &output.stderr, &mut found);
     }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_found_in_anything_that_is_written_said_or_sent() {
+    let setup = Setup { apart: true, http: true, log: "trace".to_owned(), ..Setup::default() };
+    let world = World::start(setup).await;
+    let file = std::fs::read_to_string(world.dir.path().join("data/secrets.toml")).unwrap();
+    let mut secrets: Vec<String> = file.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(secrets.len(), 4, "GitHub's, the endpoints', the seal's and the vault's");
+    let derived = world.endpoint_secret(1).expose_text().unwrap().to_owned();
+    secrets.extend([MODEL_KEY.to_owned(), GIT_TOKEN.to_owned(), derived]);
+    let canaries = canaries(&secrets);
+
+    the_whole_way(&world).await;
+    let mut found = everywhere(&world, &canaries);
     assert!(found.is_empty(), "{} leaks: {found:#?}", found.len());
 
     // The same look does find what is there to be found.

@@ -39,12 +39,13 @@ fn doctor(data: &Path, model: &str, key: &str) -> (i32, Vec<(String, String)>) {
     (output.status.code().unwrap(), lines.iter().filter_map(problem).collect())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_misconfiguration_is_found_alone_and_explained() {
-    let model = ScriptedModel::start().await.unwrap();
-    let url = model.url();
-    type Change = fn(&str) -> String;
-    let cases: [(&str, Change, &str, &str); 12] = [
+type Change = fn(&str) -> String;
+
+/// What is changed, how, where that is found, and what is said of it.
+#[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn cases() -> [(&'static str, Change, &'static str, &'static str); 12] {
+    [
         ("nothing", str::to_owned, "", ""),
         ("a word of no meaning", |t| t.replace("base = ", "bsae = "), "settings", "unknown field `bsae`"),
         (
@@ -108,8 +109,14 @@ async fn each_misconfiguration_is_found_alone_and_explained() {
             "directory",
             "/nowhere/token cannot be read",
         ),
-    ];
-    for (what, change, place, says) in cases {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_misconfiguration_is_found_alone_and_explained() {
+    let model = ScriptedModel::start().await.unwrap();
+    let url = model.url();
+    for (what, change, place, says) in cases() {
         let dir = tempfile::tempdir().unwrap();
         let text = change(&sound(dir.path()));
         std::fs::write(dir.path().join("prfactory.toml"), text).unwrap();

@@ -104,7 +104,7 @@ async fn what_is_not_even_http_is_answered_or_closed() {
             b"POST /webhooks/github HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_vec(),
             "HTTP/1.1 400",
         ),
-        ("a head without end", [b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'a'; 200_000]].concat(), "HTTP/1.1 431"),
+        ("a head without end", [b"GET / HTTP/1.1\r\nx: ".as_slice(), &vec![b'a'; 200_000]].concat(), "HTTP/1.1 431"),
         (
             "a path of dots",
             b"GET /webhooks/../../etc/passwd HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(),

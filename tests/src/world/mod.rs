@@ -31,6 +31,7 @@ use crate::disk::Disk;
 use crate::serve::Serve;
 
 /// How a world is set up.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own that few tests have")]
 #[derive(Default)]
 pub struct Setup {
     /// Lines of `[tenant.policy]`.

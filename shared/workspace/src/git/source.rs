@@ -206,15 +206,12 @@ impl Commits for GitSource {
         if self.head(ctx, target, &target.branch).await?.as_ref() != Some(&ours) {
             return Ok(false);
         }
-        match path_of(&repository) {
-            Some(path) => {
-                let branch = target.branch.clone();
-                blocking(move || local::delete(&path, &branch, &ours)).await?;
-            }
-            None => {
-                let remote = self.remote(&repository, token.as_ref());
-                push::push(&remote, &target.branch, Some(&ours), None, &[]).await?;
-            }
+        if let Some(path) = path_of(&repository) {
+            let branch = target.branch.clone();
+            blocking(move || local::delete(&path, &branch, &ours)).await?;
+        } else {
+            let remote = self.remote(&repository, token.as_ref());
+            push::push(&remote, &target.branch, Some(&ours), None, &[]).await?;
         }
         Ok(true)
     }
