@@ -12,6 +12,11 @@ pub struct Forged {
 /// One entry of a tree: mode, name as bytes, object.
 pub type Entry<'a> = (&'a str, &'a [u8], String);
 
+/// The mode of a file.
+pub const FILE: &str = "100644";
+/// The mode of a directory.
+pub const TREE: &str = "40000";
+
 impl Forged {
     /// Forges in a repository that is there.
     pub fn at(path: PathBuf) -> Self {
@@ -66,6 +71,16 @@ impl Forged {
             }
         }
         self.git(&["hash-object", "-t", "tree", "-w", "--literally", "--stdin"], &bytes)
+    }
+
+    /// Writes a tree with a file worth changing and something beside it.
+    pub fn beside(&self, extra: &[Entry<'_>]) -> String {
+        let price = self.blob(b"TAX = 0.2\n\n\ndef total(net):\n    return net + net * TAX\n");
+        let src = self.tree(&[(FILE, b"price.py", price)]);
+        let mut entries = extra.to_vec();
+        entries.push((TREE, b"src", src));
+        entries.sort_by(|a, b| a.1.cmp(b.1));
+        self.tree(&entries)
     }
 
     /// Commits a tree as the head of `main`.

@@ -8,6 +8,7 @@ const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
        cargo xtask check             runs fmt, clippy and docs
        cargo xtask bench engine [--json] [TICKETS…]
                                      measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
+       cargo xtask bench bombs       five gigabytes and a million entries within two gigabytes of memory
        cargo xtask soak [MINUTES [A_MINUTE]]
                                      loads one `serve` for long; 60 minutes with 10 tickets a minute";
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Some("bench") if arguments.get(1).is_some_and(|name| name == "engine") => {
             measure("engine", arguments.get(2..).unwrap_or_default())
         }
+        Some("bench") if arguments.get(1).is_some_and(|name| name == "bombs") => measure("bombs", &[]),
         Some("soak") => measure("soak", arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");

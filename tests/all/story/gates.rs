@@ -113,7 +113,16 @@ async fn a_hostile_model_finds_no_way_out_of_the_overlay() {
     assert_eq!(world_outside(), outside, "nothing outside was touched");
     assert_eq!(names_in(world.dir.path()), ["data", "repositories", "token"]);
     let data = names_in(&world.dir.path().join("data"));
-    let ours = ["blobs", "prfactory.toml", "scratch", "secrets.toml", "state.db", "state.db-shm", "state.db-wal"];
+    let ours = [
+        "blobs",
+        "prfactory.toml",
+        "scratch",
+        "secrets.toml",
+        "state.db",
+        "state.db-shm",
+        "state.db-wal",
+        "workers.lock",
+    ];
     assert!(data.iter().all(|name| ours.contains(&name.as_str())), "{data:?}");
     assert_eq!(names_in(&world.dir.path().join("data/scratch")), ["w"]);
     world.end().await;
