@@ -8,7 +8,6 @@ use intake::Answer;
 use serde_json::{Value, json};
 use std::time::Duration;
 use stories::world::{Setup, World};
-use testkit::git::Trouble;
 
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
@@ -223,22 +222,4 @@ async fn commits_of_people_on_the_branch_are_kept() {
     world.say("wil", "SHOP-1", "retry").await;
     world.reaches("SHOP-1", "in_review").await;
     world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_git_server_that_refuses_is_said_by_who_must_act() {
-    for (status, says) in
-        [(401, "does not accept the credentials"), (403, "does not allow this"), (404, "has no such repository")]
-    {
-        let world = World::start(Setup { http: true, ..Setup::default() }).await;
-        let git = world.git.as_ref().unwrap();
-        git.trouble(Some((Trouble::Status(status), "")));
-        world.jira(&world.labelled("SHOP-1", "Tax", TAX)).await;
-        world.reaches("SHOP-1", "failed").await;
-        world.hears("SHOP-1", says).await;
-        git.trouble(None);
-        world.say("wil", "SHOP-1", "retry").await;
-        world.to_plan("SHOP-1").await;
-        world.end().await;
-    }
 }
