@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use agent::anthropic::{BASE, Messages};
 use anyhow::Context as _;
+use domain::error::Failure;
 use engine::message::{INTAKE, MODEL, NOTIFY};
 use engine::port::{Blobs, Clock, Ids, Queue, Secret, Secrets, Table, Vault};
 use engine::seal::Sealer;
 use engine::{Disposition, Engine};
 use forge::LocalForge;
 use local::{
-    Db, FileSecrets, FolderBlobs, Handler, LocalVault, SqliteQueue, SqliteTable, SystemClock, SystemIds, Takeover,
-    Workers,
+    Db, FileSecrets, FolderBlobs, Handler, LocalVault, Removed, SqliteQueue, SqliteTable, SystemClock, SystemIds,
+    Takeover, Workers,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -121,6 +122,11 @@ impl System {
         }
     }
 
+    /// Removes what need not be kept any more.
+    pub async fn tidy(&self, keep: Duration) -> Result<Removed, Failure> {
+        local::tidy(&self.engine, &self.db, &self.blobs, keep).await
+    }
+
     /// Starts workers for every queue, and sweep; whoever worked here before is gone.
     pub async fn work(&self, model: ModelAccess, count: usize, keep: Duration) -> anyhow::Result<Workers> {
         let takeover = Takeover::of(&self.data, &self.db, self.engine.clock.now()).await?;
@@ -142,7 +148,7 @@ impl System {
         workers.every(TIDY.min(keep), move || {
             let system = system.clone();
             Box::pin(async move {
-                match local::tidy(&system.engine, &system.db, &system.blobs, keep).await {
+                match system.tidy(keep).await {
                     Ok(removed) => tracing::info!(rows = removed.rows, blobs = removed.blobs, "tidied"),
                     Err(failure) => tracing::warn!(error = %failure, "the folder could not be tidied"),
                 }

@@ -103,6 +103,12 @@ impl Serve {
     }
 }
 
+/// How many files there are below a folder.
+pub fn files_below(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+    entries.map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
+}
+
 /// Bytes of the files below a folder whose names begin so.
 pub fn bytes_below(folder: &Path, start: &str) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);

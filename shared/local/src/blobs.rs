@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
+use domain::id::TenantId;
 use engine::port::{Blobs, Clock};
 use engine::tenancy::TenantCtx;
 
@@ -28,13 +29,18 @@ impl FolderBlobs {
         self.clock.now().into()
     }
 
-    /// Removes blobs that nobody stored for that long, as a life cycle rule would; says how many.
-    pub async fn sweep(&self, keep: Duration) -> Result<usize, Failure> {
-        let root = self.root.clone();
-        let before = self.now().checked_sub(keep);
-        let work = move || match (root.exists(), before) {
-            (true, Some(before)) => sweep(&root, before),
-            (false, _) | (_, None) => Ok(0),
+    /// Removes blobs that nobody stored or used for that long; says how many.
+    pub(crate) async fn sweep(&self, used: Vec<(TenantId, ContentHash)>, keep: Duration) -> Result<usize, Failure> {
+        let (root, now) = (self.root.clone(), self.now());
+        let places: Vec<PathBuf> = used.iter().map(|(tenant, hash)| self.at(tenant, hash)).collect();
+        let work = move || {
+            for place in places {
+                touch(&place, now)?;
+            }
+            match (root.exists(), now.checked_sub(keep)) {
+                (true, Some(before)) => sweep(&root, before),
+                (false, _) | (_, None) => Ok(0),
+            }
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => done.map_err(|error| failed("old blobs cannot be removed", &error)),
@@ -43,8 +49,12 @@ impl FolderBlobs {
     }
 
     fn place(&self, ctx: &TenantCtx, hash: &ContentHash) -> PathBuf {
+        self.at(ctx.tenant(), hash)
+    }
+
+    fn at(&self, tenant: &TenantId, hash: &ContentHash) -> PathBuf {
         let shard: String = hash.as_str().chars().take(2).collect();
-        self.root.join(ctx.tenant().as_str()).join(shard).join(hash.as_str())
+        self.root.join(tenant.as_str()).join(shard).join(hash.as_str())
     }
 }
 
@@ -115,10 +125,19 @@ fn sweep(root: &Path, before: SystemTime) -> std::io::Result<usize> {
     Ok(removed)
 }
 
+/// Makes a blob as good as new; says whether it is there.
+fn touch(place: &Path, now: SystemTime) -> std::io::Result<bool> {
+    match std::fs::File::options().append(true).open(place) {
+        Ok(file) => file.set_modified(now).map(|()| true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn write(place: &Path, bytes: &[u8], now: SystemTime) -> std::io::Result<()> {
     // Storing again is a use: the blob stays as long as one that is new.
-    if let Ok(file) = std::fs::File::options().append(true).open(place) {
-        return file.set_modified(now);
+    if touch(place, now)? {
+        return Ok(());
     }
     let folder = place.parent().unwrap_or(place);
     std::fs::create_dir_all(folder)?;

@@ -223,3 +223,23 @@ async fn commits_of_people_on_the_branch_are_kept() {
     world.reaches("SHOP-1", "in_review").await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_live_ticket_needs_is_kept_however_long_it_waits_and_the_rest_is_not() {
+    let world = World::start(Setup { policy: "approval_deadline_days = 30".to_owned(), ..Setup::default() }).await;
+    world.planned("SHOP-1", "Tax", TAX).await;
+    world.planned("SHOP-2", "Tax", "Replace `dollars` with `euros` in `README.md`.").await;
+    world.say("wil", "SHOP-2", "cancel").await;
+    world.drained().await;
+    let count = || stories::serve::files_below(&world.dir.path().join("data/blobs"));
+    let keep = Duration::from_hours(10 * 24);
+    let all = count();
+    for _ in 0..5 {
+        world.clock.forward(5 * 86_400);
+        world.system.tidy(keep).await.unwrap();
+    }
+    assert!(count() * 2 < all, "{} of {all} are left", count());
+    world.approve("ada", "SHOP-1").await;
+    world.reaches("SHOP-1", "in_review").await;
+    world.end().await;
+}
