@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -43,6 +44,8 @@ pub enum Trouble {
     Hang,
     /// It does what it is asked to and breaks off in the middle of the answer.
     CutOff,
+    /// It sends a byte now and then and never comes to an end.
+    Drip,
     /// It refuses, and repeats the sender's credentials while it does.
     Blab,
 }
@@ -131,6 +134,16 @@ fn blab(given: &str) -> Response<Body> {
     Response::new(Body::from(format!("{:04x}{line}", line.len() + 4)))
 }
 
+/// An answer that goes on for ever without being one.
+fn drip() -> Response<Body> {
+    // The head of a long packet first, so that whoever reads waits for the rest.
+    let drops = futures_util::stream::unfold(b"fff0".as_slice(), |drop| async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(drop)), b"x".as_slice()))
+    });
+    Response::new(Body::from_stream(drops))
+}
+
 /// The first half of an answer, and then the connection is gone.
 async fn cut_off(response: Response<Body>) -> Response<Body> {
     let (parts, body) = response.into_parts();
@@ -157,6 +170,7 @@ async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<B
         Some(Trouble::Status(status)) => return plain(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT)),
         Some(Trouble::Hang) => return std::future::pending().await,
         Some(Trouble::Blab) => return blab(given),
+        Some(Trouble::Drip) => return drip(),
         Some(Trouble::CutOff) | None => {}
     }
     if !authorized {

@@ -62,6 +62,7 @@ async fn what_passes_at_a_git_server_is_waited_for_and_a_push_is_never_made_twic
         (Trouble::Status(500), "temporary failure", "unknown outcome"),
         (Trouble::Hang, "does not answer", "does not answer"),
         (Trouble::CutOff, "broke off", "broke off"),
+        (Trouble::Drip, "takes too long", "takes too long"),
     ];
     for (number, (trouble, reading, pushing)) in troubles.into_iter().enumerate() {
         let key = format!("SHOP-{number}");

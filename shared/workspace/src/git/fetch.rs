@@ -126,17 +126,9 @@ async fn look_up(remote: &Remote<'_>, branch: &BranchName) -> Result<Option<Comm
     Ok(None)
 }
 
-/// Fetches the head of a branch, one commit deep, into a file of git's pack format.
-pub(crate) async fn fetch(
-    remote: &Remote<'_>,
-    branch: &BranchName,
-    into: &Path,
-    limits: Limits,
-) -> Result<CommitSha, Failure> {
+/// Fetches a commit without its history into a file of git's pack format.
+pub(crate) async fn fetch(remote: &Remote<'_>, head: &CommitSha, into: &Path, limits: Limits) -> Result<(), Failure> {
     let able = abilities(remote).await?;
-    let Some(head) = look_up(remote, branch).await? else {
-        return Err(Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`")));
-    };
     let mut arguments = vec!["ofs-delta".to_owned(), "no-progress".to_owned(), "deepen 1".to_owned()];
     if able.filter {
         arguments.push(format!("filter blob:limit={}", limits.file_bytes + 1));
@@ -151,8 +143,7 @@ pub(crate) async fn fetch(
             Packet::End => return Err(Failure::new(Fault::Transient, "the git server sent no pack")),
         }
     }
-    receive(remote, &mut packets, into, limits).await?;
-    Ok(head)
+    receive(remote, &mut packets, into, limits).await
 }
 
 /// Writes the pack's bytes to the file; its checksum is verified when it is indexed.

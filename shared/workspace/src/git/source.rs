@@ -28,13 +28,17 @@ pub struct GitSource {
     vault: Arc<dyn Vault>,
     root: PathBuf,
     client: reqwest::Client,
+    patience: Duration,
     known: Arc<Known>,
     limits: Limits,
 }
 
 /// Longest a fetch may take.
 const FETCH: Duration = Duration::from_mins(5);
-/// How long a git server may be silent; a stage's lease is four times as long.
+/// How many times its patience a question about a branch or a push may take: a server that drips is no better than a
+/// silent one, and a stage's lease is twice as long as that.
+const ANSWER: u32 = 2;
+/// How long a git server may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a writer finds when somebody else's commits are on the branch.
@@ -55,6 +59,7 @@ impl GitSource {
             vault,
             root: root.into(),
             client: client(PATIENCE)?,
+            patience: PATIENCE,
             known: Arc::default(),
             limits: Limits::STANDARD,
         })
@@ -62,7 +67,7 @@ impl GitSource {
 
     /// Gives up sooner or later on a git server that is silent.
     pub fn with_patience(self, patience: Duration) -> Result<Self, Failure> {
-        Ok(Self { client: client(patience)?, ..self })
+        Ok(Self { client: client(patience)?, patience, ..self })
     }
 
     async fn repository(&self, ctx: &TenantCtx, target: &Target) -> Result<(Repository, Option<Secret>), Failure> {
@@ -90,7 +95,10 @@ impl GitSource {
     ) -> Result<(CommitSha, Vec<u8>), Failure> {
         let scratch = Scratch::new(&self.root, ctx).map_err(|e| io(&e))?;
         let (pack, limits) = (scratch.path().join("pack"), self.limits);
-        let head = fetch::fetch(remote, branch, &pack, limits).await?;
+        let found = within(self.patience * ANSWER, Fault::Transient, fetch::head(remote, branch)).await?;
+        let missing = || Failure::new(Fault::Invalid, format!("the repository has no branch `{branch}`"));
+        let head = found.ok_or_else(missing)?;
+        fetch::fetch(remote, &head, &pack, limits).await?;
         let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
         let (stopped, commit) = (Arc::clone(&stop.0), head.clone());
         let bytes =
@@ -106,6 +114,18 @@ impl GitSource {
             known: &self.known,
             now: self.engine.clock.now(),
         }
+    }
+}
+
+/// Gives up after a while, whatever the server still sends.
+async fn within<T>(
+    longest: Duration,
+    fault: Fault,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(longest, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::new(fault, "the git server takes too long")),
     }
 }
 
@@ -138,7 +158,8 @@ impl Snapshots for GitSource {
             let branch = branch.clone();
             blocking(move || local::head(&path, &branch)).await
         } else {
-            fetch::head(&self.remote(&repository, token.as_ref()), branch).await
+            let remote = self.remote(&repository, token.as_ref());
+            within(self.patience * ANSWER, Fault::Transient, fetch::head(&remote, branch)).await
         }
     }
 
@@ -149,10 +170,8 @@ impl Snapshots for GitSource {
             blocking(move || local::take(&path, &branch, limits)).await?
         } else {
             let remote = self.remote(&repository, token.as_ref());
-            let Ok(done) = tokio::time::timeout(FETCH, self.fetched(ctx, &remote, &branch)).await else {
-                return Err(Failure::new(Fault::Transient, "the repository could not be fetched in five minutes"));
-            };
-            done.inspect_err(|_| self.known.forget(&repository.location))?
+            let fetched = within(FETCH, Fault::Transient, self.fetched(ctx, &remote, &branch)).await;
+            fetched.inspect_err(|_| self.known.forget(&repository.location))?
         };
         let blob = self.engine.blobs.put(ctx, &bytes).await?;
         Ok(StoredSnapshot { commit, blob })
@@ -188,7 +207,8 @@ impl Commits for GitSource {
             blocking(move || local::write(&path, &branch, &built.objects, &built.commit, expected.as_ref())).await?;
         } else {
             let remote = self.remote(&repository, token.as_ref());
-            push::push(&remote, &target.branch, expected, Some(&commit), &built.objects).await?;
+            let pushed = push::push(&remote, &target.branch, expected, Some(&commit), &built.objects);
+            within(self.patience * ANSWER, Fault::Unknown, pushed).await?;
         }
         Ok(commit)
     }
@@ -211,7 +231,8 @@ impl Commits for GitSource {
             blocking(move || local::delete(&path, &branch, &ours)).await?;
         } else {
             let remote = self.remote(&repository, token.as_ref());
-            push::push(&remote, &target.branch, Some(&ours), None, &[]).await?;
+            let removed = push::push(&remote, &target.branch, Some(&ours), None, &[]);
+            within(self.patience * ANSWER, Fault::Unknown, removed).await?;
         }
         Ok(true)
     }
