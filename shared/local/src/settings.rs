@@ -20,7 +20,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How long what no ticket stores anew is kept, in hours: snapshots, prompts, answers.
+    /// How long what no live ticket names is kept, as `720h`: snapshots, prompts, answers.
     #[serde(default = "thirty_days")]
     pub keep: SignedDuration,
     /// The tenants of this machine, usually one.
