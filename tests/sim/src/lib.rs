@@ -1,0 +1,12 @@
+//! The engine under deterministic simulation: the real functions, simulated ports, virtual time, one thread.
+
+pub mod clockwork;
+pub mod fault;
+pub mod mutant;
+pub mod people;
+pub mod port;
+pub mod provider;
+pub mod run;
+pub mod scene;
+pub mod watch;
+pub mod world;

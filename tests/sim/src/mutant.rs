@@ -1,0 +1,252 @@
+//! Engines that are known to be wrong, each made of the right one by a wrapper that only the simulation has.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::Timestamp;
+use domain::error::Failure;
+use domain::name::TrackerKey;
+use domain::ticket::Ticket;
+use engine::key::Key;
+use engine::message::{DeliveryMessage, INTAKE};
+use engine::port::{Condition, Index, Item, Page, Posted, Table, TableError, Tracker, Write};
+use engine::tenancy::{SystemCtx, TenantCtx};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::clockwork::Clockwork;
+use crate::port::{SimTable, SimTracker};
+use crate::world::World;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// A message is acknowledged before it is handled.
+    AcksFirst,
+    /// Who lost the fence, or met another holder, acknowledges the message all the same.
+    AcksWhatItLost,
+    /// The ledger row is written before, and apart from, what it stands for.
+    DedupesFirst,
+    /// A lease is no lease: fences never grow and are never compared.
+    NoFence,
+    /// The ledger forgets commands after an hour.
+    ForgetsCommands,
+    /// Whatever hash a person approves counts for what waits now.
+    ApprovesAnything,
+    /// A pull request is created without looking whether there is one.
+    OpensWithoutLooking,
+    /// Comments of ours are never found again by their marker.
+    IgnoresMarkers,
+    /// A call's cost is booked when it is over, and nothing is reserved before.
+    SettlesAfterwards,
+    /// The intent of a write is not committed before the write.
+    IntendsAfterwards,
+}
+
+impl Mutant {
+    /// Every one of them.
+    pub const ALL: [Self; 10] = [
+        Self::AcksFirst,
+        Self::AcksWhatItLost,
+        Self::DedupesFirst,
+        Self::NoFence,
+        Self::ForgetsCommands,
+        Self::ApprovesAnything,
+        Self::OpensWithoutLooking,
+        Self::IgnoresMarkers,
+        Self::SettlesAfterwards,
+        Self::IntendsAfterwards,
+    ];
+
+    /// The name people give on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AcksFirst => "ack-first",
+            Self::AcksWhatItLost => "ack-after-losing-the-fence",
+            Self::DedupesFirst => "dedupe-row-then-enqueue",
+            Self::NoFence => "no-fence",
+            Self::ForgetsCommands => "expiring-ledger",
+            Self::ApprovesAnything => "approve-without-hash",
+            Self::OpensWithoutLooking => "create-pr-without-look-up",
+            Self::IgnoresMarkers => "no-marker-check",
+            Self::SettlesAfterwards => "budget-settled-after-the-call",
+            Self::IntendsAfterwards => "checkpoint-after-the-effect",
+        }
+    }
+
+    /// The mutant of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mutant| mutant.name() == name)
+    }
+
+    /// The table as this engine uses it.
+    pub(crate) fn table(self, table: Arc<SimTable>, clockwork: &Clockwork) -> Arc<dyn Table> {
+        Arc::new(WrongTable { inner: table, mutant: self, clockwork: clockwork.clone() })
+    }
+
+    /// The tracker as this engine uses it.
+    pub(crate) fn tracker(self, tracker: Arc<SimTracker>) -> Arc<dyn Tracker> {
+        if self == Self::IgnoresMarkers { Arc::new(Blind(tracker)) } else { tracker }
+    }
+
+    /// A message as this engine reads it.
+    pub(crate) fn body(self, world: &World, queue: &str, body: String) -> String {
+        if self != Self::ApprovesAnything || queue != INTAKE {
+            return body;
+        }
+        approved(world, &body).unwrap_or(body)
+    }
+}
+
+/// Puts what waits now in place of whatever a person approved.
+fn approved(world: &World, body: &str) -> Option<String> {
+    let opened = world.sealer.open::<DeliveryMessage>(INTAKE, body).ok()?;
+    let mut delivery = opened.body;
+    let mut event: Value = serde_json::from_slice(&webhooks::unpack(&delivery.body).ok()?).ok()?;
+    let text = event.get("comment")?.get("body")?.as_str()?.to_owned();
+    let said = text.strip_prefix("@prfactory approve ")?;
+    let issue = event.get("issue")?;
+    let named = issue.get("key").and_then(Value::as_str).map(str::to_owned);
+    let number = issue.get("number").and_then(Value::as_u64);
+    let key = named.or_else(|| number.map(|number| format!("{}#{number}", crate::scene::REPO)))?;
+    let waits = |ticket: &Ticket| ticket.key.as_str() == key && ticket.awaiting().is_some();
+    let ticket = world.watch.tickets().into_iter().rev().find(waits)?;
+    let hash = ticket.awaiting()?.hash.short().to_owned();
+    if said.starts_with(&hash) {
+        return None;
+    }
+    *event.get_mut("comment")?.get_mut("body")? = json!(format!("@prfactory approve {hash}"));
+    delivery.body = webhooks::pack(event.to_string().as_bytes()).ok()?;
+    world.sealer.seal(INTAKE, None, &delivery).ok()
+}
+
+struct WrongTable {
+    inner: Arc<SimTable>,
+    mutant: Mutant,
+    clockwork: Clockwork,
+}
+
+fn is_ticket(key: &Key) -> bool {
+    key.sort() == "TICKET" && key.partition().contains("#TICKET#")
+}
+
+impl WrongTable {
+    async fn wrong(&self, mut writes: Vec<Write>) -> Result<(), TableError> {
+        match self.mutant {
+            Mutant::DedupesFirst => {
+                let ledger = |write: &Write| matches!(write, Write::Put { item, .. } if item.key.partition().contains("#SEEN#BODY#"));
+                let (rows, rest): (Vec<Write>, Vec<Write>) = writes.into_iter().partition(ledger);
+                if !rows.is_empty() && !rest.is_empty() {
+                    let count = rest.len();
+                    self.inner.transact(rows).await.map_err(|error| match error {
+                        TableError::Condition { .. } => TableError::Condition { write: count },
+                        other => other,
+                    })?;
+                    return self.inner.transact(rest).await;
+                }
+                return self.inner.transact(if rows.is_empty() { rest } else { rows }).await;
+            }
+            Mutant::NoFence => {
+                for write in &mut writes {
+                    if let Write::Put { item, when } = write
+                        && is_ticket(&item.key)
+                    {
+                        item.fence = 0;
+                        item.lease_until = None;
+                        when.retain(|c| !matches!(c, Condition::FenceIs(_) | Condition::NotBefore(_)));
+                    }
+                }
+            }
+            Mutant::ForgetsCommands => {
+                let later = self.clockwork.at() + SignedDuration::from_hours(1);
+                for write in &mut writes {
+                    if let Write::Put { item, .. } = write
+                        && item.key.partition().contains("#SEEN#CMD#")
+                    {
+                        item.expires = Some(later);
+                    }
+                }
+            }
+            Mutant::SettlesAfterwards => {
+                let reserves = writes.iter().any(|w| matches!(w, Write::Put { item, .. } if item.key.sort().starts_with("RESERVATION#")));
+                for write in writes.iter_mut().filter(|_| reserves) {
+                    match write {
+                        Write::Put { item, .. } => {
+                            if let Some(micros) = item.body.get_mut("micros") {
+                                *micros = json!(0);
+                            }
+                        }
+                        Write::Add { amount, .. } => *amount = 0,
+                        Write::Delete { .. } | Write::Check { .. } => {}
+                    }
+                }
+            }
+            Mutant::IntendsAfterwards => {
+                let intends = |write: &Write| matches!(write, Write::Put { item, .. } if is_ticket(&item.key) && !item.body["intent"].is_null() && item.body["state"]["state"] == "publishing" && item.lease_until.is_some());
+                if writes.iter().any(intends) && self.clockwork.who().name == "publish" {
+                    for write in &mut writes {
+                        if let Write::Put { item, .. } = write
+                            && is_ticket(&item.key)
+                        {
+                            item.body["intent"] = Value::Null;
+                        }
+                    }
+                }
+            }
+            Mutant::AcksFirst
+            | Mutant::AcksWhatItLost
+            | Mutant::ApprovesAnything
+            | Mutant::OpensWithoutLooking
+            | Mutant::IgnoresMarkers => {}
+        }
+        self.inner.transact(writes).await
+    }
+}
+
+#[async_trait]
+impl Table for WrongTable {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, TableError> {
+        self.inner.get(key).await
+    }
+
+    async fn query(
+        &self,
+        index: Index,
+        partition: &str,
+        prefix: &str,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page, TableError> {
+        self.inner.query(index, partition, prefix, limit, cursor).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError> {
+        self.wrong(writes).await
+    }
+
+    async fn due(&self, proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
+        self.inner.due(proof, until, limit).await
+    }
+}
+
+/// A tracker that finds nothing.
+struct Blind(Arc<SimTracker>);
+
+#[async_trait]
+impl Tracker for Blind {
+    async fn find(&self, _ctx: &TenantCtx, _key: &TrackerKey, _marker: &str) -> Result<Vec<Posted>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
+        self.0.create(ctx, key, text).await
+    }
+
+    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
+        self.0.update(ctx, key, id, text).await
+    }
+
+    async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
+        self.0.delete(ctx, key, id).await
+    }
+}

@@ -1,0 +1,130 @@
+//! Comments in memory: lists that lag, people who edit and delete.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use domain::error::Failure;
+use domain::id::TenantId;
+use domain::name::TrackerKey;
+use engine::port::{Posted, Tracker};
+use engine::tenancy::TenantCtx;
+
+use crate::clockwork::{Clockwork, Micros, Op, SECOND};
+use crate::port::{failure, held};
+use crate::watch::Watch;
+
+/// One comment of ours.
+#[derive(Debug, Clone)]
+pub struct Comment {
+    /// Whose.
+    pub tenant: TenantId,
+    /// On which ticket.
+    pub key: TrackerKey,
+    /// What it says.
+    pub posted: Posted,
+    listed: Micros,
+    gone: bool,
+}
+
+/// The tracker of one run.
+pub struct SimTracker {
+    clockwork: Clockwork,
+    watch: Arc<Watch>,
+    comments: Mutex<Vec<Comment>>,
+}
+
+impl SimTracker {
+    /// No comment yet.
+    pub fn new(clockwork: Clockwork, watch: Arc<Watch>) -> Self {
+        Self { clockwork, watch, comments: Mutex::default() }
+    }
+
+    /// Every comment that is there.
+    pub fn comments(&self) -> Vec<Comment> {
+        held(&self.comments).iter().filter(|comment| !comment.gone).cloned().collect()
+    }
+
+    /// A person deletes a comment of ours.
+    pub fn deletes(&self, tenant: &TenantId, id: &str) {
+        let mut comments = held(&self.comments);
+        for comment in comments.iter_mut().filter(|c| c.tenant == *tenant && c.posted.id == id) {
+            comment.gone = true;
+            self.watch.comment_deleted(&comment.tenant, &comment.key, &comment.posted.text);
+        }
+    }
+
+    /// A person edits a comment of ours.
+    pub fn edits(&self, tenant: &TenantId, id: &str, text: &str) {
+        let mut comments = held(&self.comments);
+        for comment in comments.iter_mut().filter(|c| c.tenant == *tenant && c.posted.id == id) {
+            self.watch.comment_deleted(&comment.tenant, &comment.key, &comment.posted.text);
+            text.clone_into(&mut comment.posted.text);
+        }
+    }
+}
+
+#[async_trait]
+impl Tracker for SimTracker {
+    async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        let look = || {
+            let now = self.clockwork.now();
+            let comments = held(&self.comments);
+            let ours = comments.iter().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == *key);
+            ours.filter(|c| c.listed <= now && c.posted.text.contains(marker)).map(|c| c.posted.clone()).collect()
+        };
+        let found = self.clockwork.call(Op::read("tracker.find"), look).await;
+        found.map_err(|harm| failure(&self.clockwork, "listing comments", harm, false))
+    }
+
+    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        self.watch.shows("a comment", text.as_bytes());
+        let ticket = self.watch.comment_starts(ctx.tenant(), key, text);
+        let add = || {
+            let late = self.clockwork.wild() && self.clockwork.chance(300);
+            let listed = self.clockwork.now() + if late { self.clockwork.between(0, 20 * SECOND) } else { 0 };
+            let mut comments = held(&self.comments);
+            let posted = Posted { id: format!("c{}", comments.len() + 1), text: text.to_owned() };
+            let (tenant, key) = (ctx.tenant().clone(), key.clone());
+            comments.push(Comment { tenant, key, posted: posted.clone(), listed, gone: false });
+            drop(comments);
+            self.watch.comment_made(&ticket);
+            posted
+        };
+        match self.clockwork.call(Op::effect("tracker.create"), add).await {
+            Ok(posted) => {
+                self.watch.comment_known(&ticket);
+                Ok(posted)
+            }
+            Err(harm) => Err(failure(&self.clockwork, "writing a comment", harm, true)),
+        }
+    }
+
+    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        self.watch.shows("a comment", text.as_bytes());
+        let change = || {
+            let mut comments = held(&self.comments);
+            let mut ours = comments.iter_mut().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == *key);
+            let comment = ours.find(|c| c.posted.id == id)?;
+            text.clone_into(&mut comment.posted.text);
+            Some(comment.posted.clone())
+        };
+        let changed = self.clockwork.call(Op::effect("tracker.update"), change).await;
+        changed.map_err(|harm| failure(&self.clockwork, "changing a comment", harm, true))
+    }
+
+    async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        let remove = || {
+            let mut comments = held(&self.comments);
+            let ours = comments.iter_mut().filter(|c| c.tenant == *ctx.tenant() && c.key == *key);
+            for comment in ours.filter(|c| c.posted.id == id) {
+                comment.gone = true;
+            }
+        };
+        let removed = self.clockwork.call(Op::effect("tracker.delete"), remove).await;
+        removed.map_err(|harm| failure(&self.clockwork, "removing a comment", harm, true))
+    }
+}
