@@ -11,7 +11,7 @@ use engine::commit::{Applied, Hold, apply};
 use engine::message::{MODEL, ModelMessage};
 use engine::port::{Model as ModelPort, ModelRequest};
 use engine::tenancy::TenantCtx;
-use engine::ticket::{Lease, Taken, release, take};
+use engine::ticket::{Lease, Taken, in_time, release, take};
 use engine::{Disposition, Engine, RETRY_SOON, artifact, call, spend};
 
 /// What the function needs; it sees no repository.
@@ -26,7 +26,7 @@ pub struct Model {
 /// Longest a call may take.
 const DEADLINE: Duration = Duration::from_mins(4);
 /// The lease outlasts the call, so that nobody makes it a second time meanwhile.
-const LEASE: Duration = Duration::from_secs(270);
+const LEASE: Duration = Duration::from_mins(5);
 
 /// Handles one message of the queue.
 pub async fn handle(function: &Model, message: &str) -> Disposition {
@@ -61,7 +61,11 @@ async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Re
         }
     };
     let outcome = match outcome(function, ctx, message, &lease).await {
-        Ok(outcome) => outcome,
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => {
+            release(engine, ctx, &lease).await?;
+            return Ok(RETRY_SOON);
+        }
         Err(failure) => Outcome::Failed { failure },
     };
     if let Outcome::Answered { cost, .. } = &outcome
@@ -82,8 +86,14 @@ async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Re
     }
 }
 
-/// Finds the stored answer or makes the call; either way it is stored before it is used.
-async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, lease: &Lease) -> Result<Outcome, Failure> {
+/// Finds the stored answer or makes the call; either way it is stored before it is used. `None` when there was no time
+/// left for a call, so that nothing was done.
+async fn outcome(
+    function: &Model,
+    ctx: &TenantCtx,
+    message: &ModelMessage,
+    lease: &Lease,
+) -> Result<Option<Outcome>, Failure> {
     let engine = &function.engine;
     let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
     let record = if let Some(record) = call::find(engine, ctx, ticket, key.0, key.1).await? {
@@ -91,6 +101,9 @@ async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, leas
     } else {
         let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
         let started = engine.clock.now();
+        if !in_time(started, lease.until, DEADLINE) {
+            return Ok(None);
+        }
         let answer = function.model.call(&request, DEADLINE).await?;
         let latency = engine.clock.now().duration_since(started).as_millis();
         let latency = u64::try_from(latency).unwrap_or(0);
@@ -99,10 +112,10 @@ async fn outcome(function: &Model, ctx: &TenantCtx, message: &ModelMessage, leas
         }
         call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
     };
-    Ok(Outcome::Answered {
+    Ok(Some(Outcome::Answered {
         request: message.request.clone(),
         answer: record.answer,
         cost: record.cost,
         incomplete: lease.ticket.attempt > 0,
-    })
+    }))
 }

@@ -3,7 +3,9 @@
 mod render;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::Timestamp;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
 use domain::name::TrackerKey;
@@ -11,6 +13,7 @@ use engine::key::Key;
 use engine::message::{NOTIFY, NotifyMessage};
 use engine::port::{Condition, Item, Posted, TableError, Tracker, Workspace, Write};
 use engine::tenancy::TenantCtx;
+use engine::ticket::in_time;
 use engine::{Disposition, Engine};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,10 @@ const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
 const SOON: u32 = 2;
 /// How long one writer of a comment keeps others out; six times a remote call's timeout.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// Longest a remote call takes.
+const CALL: Duration = Duration::from_secs(10);
+/// How far behind a tracker's list of comments may be: until then it does not show that a comment is missing.
+const LISTED: SignedDuration = SignedDuration::from_secs(60);
 
 /// One text to be said under one name.
 pub(crate) struct Say {
@@ -44,11 +51,30 @@ pub(crate) struct Say {
     pub(crate) text: String,
 }
 
+/// How far the ticket was that a text was made of: older news never replaces newer.
+type Version = u64;
+
 /// What is remembered of a comment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Known {
     id: Option<String>,
     shows: Option<ContentHash>,
+    /// The ticket's version that it shows.
+    #[serde(default)]
+    version: Version,
+    /// When somebody began to write it of whom nothing was heard since: it may be there without our knowing.
+    #[serde(default)]
+    begun: Option<Timestamp>,
+}
+
+/// A comment that its writer holds.
+struct Writing<'a> {
+    function: &'a Notify,
+    ctx: &'a TenantCtx,
+    key: &'a TrackerKey,
+    say: &'a Say,
+    /// Until when nobody else writes it.
+    until: Timestamp,
 }
 
 /// Handles one message of the queue.
@@ -77,9 +103,9 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
 
 /// Says everything a message asks for, or how many seconds another writer may still be at one of the comments.
 async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Result<Option<u32>, Failure> {
-    let (key, says) = match message {
+    let (key, version, says) = match message {
         NotifyMessage::Reply { key, to, text } => {
-            (key.clone(), vec![Say { kind: format!("reply-{to}"), text: text.clone() }])
+            (key.clone(), 0, vec![Say { kind: format!("reply-{to}"), text: text.clone() }])
         }
         NotifyMessage::Notice { ticket, notice } => {
             let Some(row) = engine::ticket::load(&function.engine, ctx, ticket).await? else {
@@ -88,25 +114,32 @@ async fn tell(function: &Notify, ctx: &TenantCtx, message: &NotifyMessage) -> Re
             let says = render::render(function, ctx, &row.ticket, notice).await?;
             let id = row.ticket.id.clone();
             let named = says.into_iter().map(|say| Say { kind: format!("{id}-{}", say.kind), ..say });
-            (row.ticket.key.clone(), named.collect())
+            (row.ticket.key.clone(), row.ticket.version, named.collect())
         }
     };
     let mut wait = None;
     for say in says {
-        wait = wait.max(post(function, ctx, &key, &say).await?);
+        wait = wait.max(post(function, ctx, &key, version, &say).await?);
     }
     Ok(wait)
 }
 
 /// Brings one comment up to date: intent first, then the write, then what came of it.
-async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -> Result<Option<u32>, Failure> {
+async fn post(
+    function: &Notify,
+    ctx: &TenantCtx,
+    key: &TrackerKey,
+    version: Version,
+    say: &Say,
+) -> Result<Option<u32>, Failure> {
     let table = &function.engine.table;
     let place = Key::of(ctx, &format!("SAID#{key}"), say.kind.clone());
     let before = table.get(&place).await?;
     let known: Known =
         before.as_ref().and_then(|item| serde_json::from_value(item.body.clone()).ok()).unwrap_or_default();
     let shows = ContentHash::of(say.text.as_bytes());
-    if known.shows.as_ref() == Some(&shows) {
+    let told = known.shows.as_ref() == Some(&shows) && known.begun.is_none();
+    if told || version < known.version {
         return Ok(None);
     }
     let now = function.engine.clock.now();
@@ -125,16 +158,28 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
     item.version += 1;
     item.fence += 1;
     item.lease_until = Some(now + LEASE);
+    item.body = json!(Known { begun: Some(now), ..known.clone() });
     match table.transact(vec![Write::Put { item: item.clone(), when }]).await {
         Ok(()) => {}
         Err(TableError::Condition { .. }) => return Ok(Some(1)),
         Err(error) => return Err(error.into()),
     }
-    let posted = write(function, ctx, key, say, known.id.as_deref()).await?;
     let when = vec![Condition::FenceIs(item.fence)];
+    let writing = Writing { function, ctx, key, say, until: now + LEASE };
+    let posted = match writing.write(known.id.as_deref(), known.begun).await? {
+        Ok(posted) => posted,
+        Err(wait) => {
+            // Whoever began before may have written it; nobody has since, so that the first one's time stands.
+            item.version += 1;
+            item.lease_until = None;
+            item.body = json!(known);
+            table.transact(vec![Write::Put { item, when }]).await?;
+            return Ok(Some(wait));
+        }
+    };
     item.version += 1;
     item.lease_until = None;
-    item.body = json!(Known { id: Some(posted.id), shows: Some(shows) });
+    item.body = json!(Known { id: Some(posted.id), shows: Some(shows), version, begun: None });
     match table.transact(vec![Write::Put { item, when }]).await {
         Ok(()) => Ok(None),
         Err(TableError::Condition { .. }) => Ok(Some(1)),
@@ -142,31 +187,47 @@ async fn post(function: &Notify, ctx: &TenantCtx, key: &TrackerKey, say: &Say) -
     }
 }
 
-/// Edits the comment that is there, or makes it; a rare double is removed on the way.
-async fn write(
-    function: &Notify,
-    ctx: &TenantCtx,
-    key: &TrackerKey,
-    say: &Say,
-    id: Option<&str>,
-) -> Result<Posted, Failure> {
-    let tracker = &function.tracker;
-    let marker = format!("<!-- prfactory:{} -->", say.kind);
-    let text = format!("{}\n\n{marker}", say.text.trim_end());
-    if let Some(id) = id
-        && let Some(posted) = tracker.update(ctx, key, id, &text).await?
-    {
-        return Ok(posted);
+impl Writing<'_> {
+    /// Edits the comment that is there, or makes it; a rare double is removed on the way.
+    ///
+    /// Where somebody began to make it and was not heard of again, a list that shows none proves nothing yet: then this
+    /// says how many seconds to wait.
+    async fn write(&self, id: Option<&str>, begun: Option<Timestamp>) -> Result<Result<Posted, u32>, Failure> {
+        let (tracker, ctx, key) = (&self.function.tracker, self.ctx, self.key);
+        let marker = format!("<!-- prfactory:{} -->", self.say.kind);
+        let text = format!("{}\n\n{marker}", self.say.text.trim_end());
+        if let Some(id) = id.filter(|_| begun.is_none()) {
+            self.in_time()?;
+            if let Some(posted) = tracker.update(ctx, key, id, &text).await? {
+                return Ok(Ok(posted));
+            }
+        }
+        let asked = self.function.engine.clock.now();
+        let found = tracker.find(ctx, key, &marker).await?;
+        let Some(first) = found.iter().find(|posted| Some(posted.id.as_str()) == id).or(found.first()) else {
+            let listed = begun.map(|begun| (begun + LISTED).duration_since(asked).as_secs()).filter(|rest| *rest > 0);
+            if let Some(rest) = listed {
+                return Ok(Err(u32::try_from(rest).unwrap_or(0) + 1));
+            }
+            self.in_time()?;
+            return tracker.create(ctx, key, &text).await.map(Ok);
+        };
+        for double in found.iter().filter(|posted| posted.id != first.id) {
+            self.in_time()?;
+            tracker.delete(ctx, key, &double.id).await?;
+        }
+        self.in_time()?;
+        match tracker.update(ctx, key, &first.id, &text).await? {
+            Some(posted) => Ok(Ok(posted)),
+            None => Err(Failure::new(Fault::Transient, "a comment was deleted while it was edited")),
+        }
     }
-    let mut found = tracker.find(ctx, key, &marker).await?.into_iter();
-    let Some(first) = found.next() else {
-        return tracker.create(ctx, key, &text).await;
-    };
-    for double in found {
-        tracker.delete(ctx, key, &double.id).await?;
-    }
-    match tracker.update(ctx, key, &first.id, &text).await? {
-        Some(posted) => Ok(posted),
-        None => Err(Failure::new(Fault::Transient, "a comment was deleted while it was edited")),
+
+    /// Another writer may be at it once the lease is over: what cannot be done before is not begun.
+    fn in_time(&self) -> Result<(), Failure> {
+        if in_time(self.function.engine.clock.now(), self.until, CALL) {
+            return Ok(());
+        }
+        Err(Failure::new(Fault::Transient, "there was no time left to write a comment"))
     }
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use agent::brief;
 use async_trait::async_trait;
+use domain::artifact::{DecisionRecord, Verdict};
 use domain::change_set::ChangeSet;
 use domain::error::{Failure, Fault};
 use domain::input::Outcome;
 use domain::name::CommitSha;
+use domain::principal::Role;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::port::{CommitMeta, Commits, Forge, PullRequestState, Workspace};
+use engine::port::{CommitMeta, Commits, Forge, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
@@ -51,15 +53,25 @@ impl Work for Publish {
         }
         let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
         let facts = brief(&self.engine, &input.ctx, ticket).await?;
-        let intent = format!("publish {}", change.hash);
-        holder.intend(&intent).await?;
-        let head = self.pushed(&input, target, &change_set).await?;
         let mut decisions = Vec::new();
         for hash in ticket.approved_plan.iter().chain(&ticket.approved_diff) {
             decisions.extend(artifact::decisions(&self.engine, &input.ctx, &ticket.id, hash).await?);
         }
+        let checks = match self.allowed(&input, &decisions).await? {
+            Ok(checks) => checks,
+            Err((names, _)) if ticket.intent.is_some() => {
+                let names = names.join(", ");
+                let what = format!("the push was under way when {names} lost the right to approve; restore it, or cancel");
+                return Err(Failure::new(Fault::Permission, what));
+            }
+            Err((names, least)) => return Ok(Turn::done(Outcome::ApprovalLapsed { names, least }, Vec::new())),
+        };
         let text = text::pull_request(ticket, &facts, &input.policy, &change_set, &decisions);
-        holder.intend(&intent).await?;
+        let tree = input.open(self.workspace.as_ref()).await?;
+        let intent = format!("publish {}", change.hash);
+        holder.intend(&intent, checks.clone()).await?;
+        let head = self.pushed(&input, target, tree.as_ref(), &change_set).await?;
+        holder.intend(&intent, checks).await?;
         let opened = match &ticket.pull_request {
             Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
             None => self.forge.open(&input.ctx, target, &head, &text).await?,
@@ -93,16 +105,52 @@ impl Work for Publish {
 }
 
 impl Publish {
+    /// Whether enough of those who approved what is pushed still may; if so, what has to stay true until it is.
+    async fn allowed(
+        &self,
+        input: &TurnInput,
+        decisions: &[DecisionRecord],
+    ) -> Result<Result<Vec<Write>, (Vec<String>, Role)>, Failure> {
+        let ticket = &input.ticket;
+        let change = ticket.change_set.as_ref().map(|change| &change.hash);
+        let diff = ticket.approved_diff.as_ref().filter(|hash| change == Some(hash));
+        let hash = diff.or(ticket.approved_plan.as_ref());
+        let approved = decisions.iter().filter(|d| d.verdict == Verdict::Approved && Some(&d.artifact) == hash);
+        let (mut checks, mut lapsed, mut least) = (Vec::new(), Vec::new(), Role::Approver);
+        for decision in approved {
+            let Some(member) = &decision.member else {
+                // By policy: nobody's word that could lapse.
+                return Ok(Ok(Vec::new()));
+            };
+            // A diff may have needed the very role it was approved with; a plan needs an approver.
+            let role = if diff.is_some() { decision.role.unwrap_or(Role::Admin) } else { Role::Approver };
+            match directory::still(&self.engine, &input.ctx, member, role).await? {
+                Some(check) => checks.push(check),
+                None => {
+                    lapsed.push(decision.name.clone());
+                    least = least.max(role);
+                }
+            }
+        }
+        let enough = checks.len() >= input.policy.required_approvals as usize;
+        Ok(if enough || lapsed.is_empty() { Ok(checks) } else { Err((lapsed, least)) })
+    }
+
     /// Pushes unless the pull request shows this very change already.
-    async fn pushed(&self, input: &TurnInput, target: &Target, change_set: &ChangeSet) -> Result<CommitSha, Failure> {
+    async fn pushed(
+        &self,
+        input: &TurnInput,
+        target: &Target,
+        tree: &dyn SourceTree,
+        change_set: &ChangeSet,
+    ) -> Result<CommitSha, Failure> {
         let ticket = &input.ticket;
         let hash = change_set.hash();
         if let (Some(pull), true) = (&ticket.pull_request, ticket.published.as_ref() == Some(&hash)) {
             return Ok(pull.head.clone());
         }
-        let tree = input.open(self.workspace.as_ref()).await?;
         let before = ticket.pull_request.as_ref().map(|pull| &pull.head);
-        self.commits.push(&input.ctx, target, tree.as_ref(), change_set, &meta(ticket, change_set), before).await
+        self.commits.push(&input.ctx, target, tree, change_set, &meta(ticket, change_set), before).await
     }
 }
 

@@ -52,6 +52,13 @@ pub enum GateReason {
         /// How many.
         count: usize,
     },
+    /// Somebody whose approval it needs may no longer approve.
+    ApprovalLapsed {
+        /// Who, by the names people know.
+        names: Vec<String>,
+        /// The least role of those approvals.
+        least: Role,
+    },
 }
 
 impl GateReason {
@@ -60,6 +67,7 @@ impl GateReason {
         match self {
             Self::Sensitive { .. } | Self::HiddenCharacters { .. } | Self::Secret { .. } => Role::Admin,
             Self::OutOfScope { .. } | Self::Size { .. } | Self::UnresolvedFindings { .. } => Role::Approver,
+            Self::ApprovalLapsed { least, .. } => *least,
         }
     }
 }
@@ -79,6 +87,9 @@ impl fmt::Display for GateReason {
             Self::Size { files, bytes } => write!(f, "is large: {files} files, {bytes} bytes"),
             Self::UnresolvedFindings { count } => {
                 write!(f, "still has {count} critical review finding(s)")
+            }
+            Self::ApprovalLapsed { names, .. } => {
+                write!(f, "was approved by {}, who may no longer approve", names.join(", "))
             }
         }
     }

@@ -252,6 +252,13 @@ pub enum Outcome {
         /// What will be written, so that it can be found again.
         intent: String,
     },
+    /// Just before the push, too few of those who approved still may.
+    ApprovalLapsed {
+        /// Who may no longer, by the names people know.
+        names: Vec<String>,
+        /// The least role of the approvals that lapsed.
+        least: Role,
+    },
     /// Branch and pull request are there.
     Published {
         /// The pull request.

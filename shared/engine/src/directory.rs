@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::Engine;
 use crate::key::Key;
-use crate::port::{Index, Item, Write};
+use crate::port::{Condition, Index, Item, Write};
 use crate::tenancy::TenantCtx;
 
 /// A connected repository.
@@ -171,12 +171,33 @@ pub fn installation_name(id: u64) -> String {
     format!("installation:{id}")
 }
 
-/// Says whether the connection a ticket came through was removed.
-pub async fn is_revoked(engine: &Engine, connection: &str) -> Result<bool, Failure> {
-    match connection.strip_prefix("installation:").and_then(|id| id.parse().ok()) {
-        Some(id) => Ok(installation(engine, id).await?.is_none_or(|connection| connection.revoked)),
-        None => Ok(false),
-    }
+/// What must still hold when something is written through a connection; `None` when it was removed.
+pub async fn connected(engine: &Engine, connection: &str) -> Result<Option<Write>, Failure> {
+    let id = connection.strip_prefix("installation:").and_then(|id| id.parse().ok());
+    let id: u64 = id.ok_or_else(|| Failure::new(Fault::Bug, "a connection of no known kind"))?;
+    let key = Key::installation(id);
+    let Some(item) = engine.table.get(&key).await? else {
+        return Ok(None);
+    };
+    let when = vec![Condition::VersionIs(item.version)];
+    let live = !parsed::<Connection>(item)?.revoked;
+    Ok(live.then_some(Write::Check { key, when }))
+}
+
+/// What must still hold when something is done on a member's word; `None` when the member's role is less by now.
+pub async fn still(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    member: &MemberId,
+    least: Role,
+) -> Result<Option<Write>, Failure> {
+    let key = Key::of(ctx, "", format!("MEMBER#{member}"));
+    let Some(item) = engine.table.get(&key).await? else {
+        return Ok(None);
+    };
+    let when = vec![Condition::VersionIs(item.version)];
+    let role = parsed::<MemberRow>(item)?.role;
+    Ok((role >= least).then_some(Write::Check { key, when }))
 }
 
 /// The tenant an installation belongs or belonged to, for the delivery that says it was removed.

@@ -18,11 +18,15 @@ use crate::commit::{Applied, Hold, apply};
 use crate::message::StageMessage;
 use crate::port::{ModelAnswer, ModelRequest, Write};
 use crate::tenancy::TenantCtx;
-use crate::ticket::{Lease, Taken, release, renew, take};
+use crate::ticket::{Lease, Taken, in_time, release, renew, take};
 use crate::{Disposition, Engine, RETRY_SOON, artifact, call, directory, spend};
 
 /// How long a turn is leased; a heartbeat renews it while work goes on.
 pub const LEASE: Duration = Duration::from_mins(2);
+/// How long a ticket is leased while something is written outside.
+const WRITE_LEASE: Duration = Duration::from_mins(5);
+/// Longest a write to the outside takes, every remote call of it included.
+const WRITE: Duration = Duration::from_mins(3);
 /// How often the lease is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -76,21 +80,28 @@ pub struct Holder<'a> {
 
 impl Holder<'_> {
     /// Commits that a write to the outside is about to start; an error means that it must not.
-    pub async fn intend(&self, intent: &str) -> Result<(), Failure> {
+    ///
+    /// The commit stands or falls with `checks` and with the connection. The write has to start at once: whatever it
+    /// needs is loaded before.
+    pub async fn intend(&self, intent: &str, mut checks: Vec<Write>) -> Result<(), Failure> {
         let taken = || Failure::new(Fault::Conflict, "the ticket was taken away before the write started");
-        if let Some(connection) = &self.lease.ticket.connection
-            && directory::is_revoked(self.engine, connection).await?
-        {
-            return Err(Failure::new(Fault::Permission, "the connection to the repository was removed"));
+        if let Some(connection) = &self.lease.ticket.connection {
+            match directory::connected(self.engine, connection).await? {
+                Some(check) => checks.push(check),
+                None => {
+                    return Err(Failure::new(Fault::Permission, "the connection to the repository was removed"));
+                }
+            }
         }
-        // A whole lease is ahead of the write: no remote call takes half as long.
-        if !renew(self.engine, self.ctx, self.lease, LEASE).await? {
+        let until = self.engine.clock.now() + WRITE_LEASE;
+        if !renew(self.engine, self.ctx, self.lease, WRITE_LEASE).await? {
             return Err(taken());
         }
         let started = Outcome::IntentStarted { intent: intent.to_owned() };
         let input = Input { by: Principal::System, what: Happening::Outcome(started) };
-        match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), &[]).await? {
-            Applied::Committed(_) => Ok(()),
+        match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), &checks).await? {
+            Applied::Committed(_) if in_time(self.engine.clock.now(), until, WRITE) => Ok(()),
+            Applied::Committed(_) => Err(Failure::new(Fault::Transient, "there was no time left for the write")),
             Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Err(taken()),
         }
     }

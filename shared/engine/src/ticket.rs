@@ -34,7 +34,7 @@ pub struct TicketRow {
 const STRANDED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// No lease is longer; one that seems to be was taken before the clock was set back, and holds nobody off.
-const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(6);
 
 impl TicketRow {
     fn from_item(item: Item) -> Result<Self, Failure> {
@@ -139,6 +139,19 @@ pub struct Lease {
     pub ticket: Ticket,
     /// The fence that came with the lease.
     pub fence: u64,
+    /// Until when it was given at first, by the holder's clock.
+    pub until: Timestamp,
+}
+
+/// How far two clocks of ours may be apart.
+const SKEW: SignedDuration = SignedDuration::from_secs(10);
+
+/// Says whether work that takes so long at most is over before anybody else may hold what is leased until a time.
+///
+/// A holder that stood still may have lost its lease without knowing; its own clock at least makes it stop.
+pub fn in_time(now: Timestamp, until: Timestamp, takes: Duration) -> bool {
+    let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
+    until.duration_since(now) >= takes.saturating_add(SKEW)
 }
 
 /// What became of the wish to hold a ticket.
@@ -175,17 +188,18 @@ pub async fn take(
     }
     let (seen, free_from) = (row.version, row.lease_until.map_or(now, |until| until.max(now)));
     row.fence += 1;
-    row.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
+    let until = now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
+    row.lease_until = Some(until);
     let item = row.to_item(ctx, now)?;
     let when = vec![Condition::VersionIs(seen), Condition::NotBefore(free_from)];
     match engine.table.transact(vec![Write::Put { item, when }]).await {
-        Ok(()) => Ok(Taken::Mine(Box::new(Lease { ticket: row.ticket, fence: row.fence }))),
+        Ok(()) => Ok(Taken::Mine(Box::new(Lease { ticket: row.ticket, fence: row.fence, until }))),
         Err(TableError::Condition { .. }) => Ok(Taken::Elsewhere { rest: Duration::ZERO }),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Holds a lease for longer; says whether it is still mine.
+/// Holds a lease for longer, never for less; says whether it is still mine.
 pub async fn renew(engine: &Engine, ctx: &TenantCtx, lease: &Lease, duration: Duration) -> Result<bool, Failure> {
     for _ in 0..3 {
         let Some(mut row) = load(engine, ctx, &lease.ticket.id).await? else {
@@ -196,7 +210,8 @@ pub async fn renew(engine: &Engine, ctx: &TenantCtx, lease: &Lease, duration: Du
         }
         let now = engine.clock.now();
         let seen = row.version;
-        row.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
+        let until = now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
+        row.lease_until = row.lease_until.max(Some(until));
         let item = row.to_item(ctx, now)?;
         let when = vec![Condition::VersionIs(seen), Condition::FenceIs(lease.fence)];
         match engine.table.transact(vec![Write::Put { item, when }]).await {

@@ -143,7 +143,8 @@ impl Faults {
                 let pause = chance.i64(SECOND..400 * SECOND);
                 if op.outside || chance.bool() {
                     after += pause;
-                    before += chance.i64(0..REMOTE);
+                    let longest = if op.name.starts_with("tracker") { REMOTE } else { 6 * REMOTE };
+                    before += chance.i64(0..longest);
                 } else {
                     before += pause;
                 }

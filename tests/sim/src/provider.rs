@@ -18,6 +18,8 @@ use crate::world::{LABEL, World};
 pub struct Delivery {
     request: Request,
     jira: bool,
+    /// When it was made, where its bytes say so.
+    made: Option<Micros>,
 }
 
 /// What providers sent and what was accepted.
@@ -59,7 +61,7 @@ impl Delivery {
         let signature = secret.map(|secret| sign(&secret, &body)).unwrap_or_default();
         let path = format!("/webhooks/jira/{}/1", firm.endpoint);
         let headers = vec![("x-hub-signature".to_owned(), signature)];
-        Self { request: Request { method: "POST".to_owned(), path, headers, body }, jira: true }
+        Self { request: Request { method: "POST".to_owned(), path, headers, body }, jira: true, made: event["timestamp"].as_i64().map(|at| at * 1_000) }
     }
 
     /// A delivery of GitHub through a tenant's installation.
@@ -75,7 +77,7 @@ impl Delivery {
             ("x-github-delivery".to_owned(), "d".to_owned()),
         ];
         let path = "/webhooks/github".to_owned();
-        Self { request: Request { method: "POST".to_owned(), path, headers, body }, jira: false }
+        Self { request: Request { method: "POST".to_owned(), path, headers, body }, jira: false, made: None }
     }
 }
 
@@ -203,6 +205,8 @@ async fn insist(world: &Arc<World>, post: &Arc<Post>, firm: Firm, delivery: Deli
         let status = *held(&answer);
         match status {
             Some(202) => return,
+            // What was signed more than ninety minutes ago is a replay, and has to be refused.
+            Some(400) if delivery.made.is_some_and(|made| world.clockwork.now() > made + 85 * MINUTE) => return,
             Some(status) if status < 500 => {
                 world.watch.breaks(5, format!("a good delivery was refused with {status}"));
                 return;

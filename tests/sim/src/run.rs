@@ -146,10 +146,9 @@ impl Run {
 
     /// Says whether nothing of ours moves any more.
     fn at_rest(&self) -> bool {
-        let running = |state: &State| state.stage().is_some() || matches!(state, State::Cancelling { .. });
         self.world.queue.is_empty()
-            && !self.world.watch.tickets().iter().any(|ticket| running(&ticket.state))
-            && self.world.table.all(|key| key.sort().starts_with("OUTBOX#")).is_empty()
+            && !self.world.watch.any_running()
+            && !self.world.table.any(|key| key.sort().starts_with("OUTBOX#"))
     }
 
     /// Waits until nothing moves; a promise is broken when that takes too long.
@@ -190,10 +189,6 @@ impl Run {
         let now = self.world.clockwork.now();
         self.until(now + 80 * MINUTE);
         for errand in self.scene.errands.clone() {
-            for person in &PEOPLE {
-                // Whoever lost a role during the chaos had it back twenty minutes later.
-                self.world.clockwork.tell(|| format!("{} is {:?}", person.id, person.role));
-            }
             for _ in 0..40 {
                 self.settled();
                 if !self.ok() {

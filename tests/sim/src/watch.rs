@@ -17,8 +17,9 @@ use domain::state::State;
 use domain::ticket::{Target, Ticket};
 use engine::inbound::Batch;
 use engine::key::Key;
-use engine::port::{Item, Write};
+use engine::port::Item;
 use engine::tenancy::TenantCtx;
+use serde::Deserialize;
 
 use crate::clockwork::{Clockwork, Micros, TaskId};
 use crate::port::{SimBlobs, SimTable, held};
@@ -36,11 +37,14 @@ pub struct Violation {
     pub what: String,
 }
 
-/// One comment's count: how often it was made and how often that had an excuse.
+/// What is known of one comment.
 #[derive(Debug, Default, Clone)]
 struct Made {
     created: u32,
-    excused: u32,
+    /// Whether its writer recorded it, so that nobody has an excuse to make it again.
+    recorded: bool,
+    /// Who is at it.
+    writer: Option<TaskId>,
     deleted: bool,
 }
 
@@ -62,6 +66,7 @@ pub struct Calling {
 struct Flying {
     task: TaskId,
     ticket: TicketId,
+    run: u64,
     request: ContentHash,
     attempt: u32,
 }
@@ -124,6 +129,11 @@ impl Watch {
         held(&self.seen).edges.clone()
     }
 
+    /// Says whether a function works, or should work, on any ticket.
+    pub fn any_running(&self) -> bool {
+        held(&self.seen).tickets.values().any(running)
+    }
+
     /// Every ticket as committed last.
     pub fn tickets(&self) -> Vec<Ticket> {
         held(&self.seen).tickets.values().cloned().collect()
@@ -167,8 +177,12 @@ impl Watch {
 
     /// Something can be read by people or by the model.
     pub fn shows(&self, what: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        if !text.contains("canary-") {
+            return;
+        }
         for canary in CANARIES {
-            if bytes.windows(canary.len()).any(|window| window == canary.as_bytes()) {
+            if text.contains(canary) {
                 self.breaks(8, format!("{what} shows {canary}"));
             }
         }
@@ -177,10 +191,12 @@ impl Watch {
     // --- what the table sees
 
     /// A row was written.
-    pub fn wrote(&self, key: &Key, before: Option<&Item>, after: Option<&Item>, all: &[Write]) {
+    pub fn wrote(&self, key: &Key, before: Option<&Item>, after: Option<&Item>) {
         self.mixes(key, after);
         if key.sort() == "TICKET" && key.partition().contains("#TICKET#") {
-            self.wrote_ticket(before, after, all);
+            self.wrote_ticket(before, after);
+        } else if key.partition().contains("#SAID#") {
+            self.wrote_comment(key, before, after);
         } else if key.partition().contains("#SEEN#CMD#") {
             let again = {
                 let mut seen = held(&self.seen);
@@ -216,15 +232,15 @@ impl Watch {
         self.clockwork.mix(sum ^ version);
     }
 
-    fn wrote_ticket(&self, before: Option<&Item>, after: Option<&Item>, all: &[Write]) {
+    fn wrote_ticket(&self, before: Option<&Item>, after: Option<&Item>) {
         let Some(item) = after else {
             return self.breaks(3, "a ticket was deleted");
         };
-        let Ok(ticket) = serde_json::from_value::<Ticket>(item.body.clone()) else {
+        let Ok(ticket) = Ticket::deserialize(&item.body) else {
             return self.breaks(3, "a ticket cannot be read");
         };
         let task = self.clockwork.current();
-        let old = held(&self.seen).tickets.get(&ticket.id).cloned();
+        let old = held(&self.seen).tickets.remove(&ticket.id);
         if item.version != before.map_or(1, |before| before.version + 1) {
             self.breaks(3, format!("{}: version {:?} → {}", ticket.key, before.map(|b| b.version), item.version));
         }
@@ -232,9 +248,10 @@ impl Watch {
         if item.fence < fence || item.fence > fence + 1 {
             self.breaks(3, format!("{}: fence {fence} → {}", ticket.key, item.fence));
         }
-        self.wrote_lease(&ticket, (before, item), task);
+        let changes = old.as_ref().is_some_and(|old| old.version != ticket.version);
+        self.wrote_lease(&ticket, (before, item), changes, task);
         if let Some(old) = &old {
-            self.moved(old, &ticket, all);
+            self.moved(old, &ticket);
         }
         if ticket.intent.is_some() && old.as_ref().is_none_or(|old| old.version != ticket.version) {
             let revoked = ticket.connection.as_ref().is_some_and(|c| held(&self.seen).revoked.contains(c));
@@ -254,7 +271,7 @@ impl Watch {
         domain::state::Stage::ALL.iter().any(|stage| stage.as_str() == self.clockwork.who().name)
     }
 
-    fn wrote_lease(&self, ticket: &Ticket, (before, after): (Option<&Item>, &Item), task: TaskId) {
+    fn wrote_lease(&self, ticket: &Ticket, (before, after): (Option<&Item>, &Item), changes: bool, task: TaskId) {
         let fence = before.map_or(0, |before| before.fence);
         let name = self.clockwork.who().name;
         let mut seen = held(&self.seen);
@@ -262,7 +279,6 @@ impl Watch {
             seen.holders.insert(ticket.id.clone(), (after.fence, task));
             return;
         }
-        let changes = seen.tickets.get(&ticket.id).is_some_and(|old| old.version != ticket.version);
         let works = self.by_a_stage() || name == "model";
         let holder = seen.holders.get(&ticket.id).copied();
         drop(seen);
@@ -271,7 +287,7 @@ impl Watch {
         }
     }
 
-    fn moved(&self, old: &Ticket, new: &Ticket, all: &[Write]) {
+    fn moved(&self, old: &Ticket, new: &Ticket) {
         if new.version != old.version && new.version != old.version + 1 {
             self.breaks(3, format!("{}: version {} → {}", new.key, old.version, new.version));
         }
@@ -285,7 +301,7 @@ impl Watch {
                 self.clockwork.tell(|| format!("{} {from} → {to} (run {}, turn {})", new.key, new.run, new.turn));
             }
         }
-        if from != to && !edges::allowed(from, to) {
+        if from != to && !edges::allowed(&old.state, &new.state) {
             self.breaks(3, format!("{}: {from} → {to} is no edge", new.key));
         }
         if new.approved_plan.is_some() && new.approved_plan != old.approved_plan {
@@ -294,12 +310,11 @@ impl Watch {
         if new.approved_diff.is_some() && new.approved_diff != old.approved_diff {
             let hash = new.approved_diff.clone();
             if let Some(hash) = hash
-                && self.approvers(new, &hash, old.state.approval_role()).is_empty()
+                && self.approvers(new, &hash, Role::Reader).is_empty()
             {
                 self.breaks(2, format!("{}: nobody who may approved diff {}", new.key, hash.short()));
             }
         }
-        let _ = all;
     }
 
     /// Everybody who said that they approve exactly this and has at least that role now.
@@ -446,36 +461,50 @@ impl Watch {
     /// A comment is about to be written.
     pub fn comment_starts(&self, tenant: &TenantId, key: &TrackerKey, text: &str) -> Writing {
         let writing = Writing { place: (tenant.clone(), key.clone(), marker(text)) };
+        let task = self.clockwork.current();
         let mut seen = held(&self.seen);
-        seen.comments.entry(writing.place.clone()).or_default();
+        let made = seen.comments.entry(writing.place.clone()).or_default();
+        let other = made.writer.replace(task).filter(|other| *other != task && self.clockwork.lives(*other));
+        drop(seen);
+        if let Some(other) = other {
+            self.breaks(4, format!("{} is written by {other} and {task} at once", writing.place.2));
+        }
         writing
     }
 
-    /// A comment was written; whoever wrote it does not know yet.
+    /// A comment was written; whether it is needed is known from those before it.
     pub fn comment_made(&self, writing: &Writing) {
-        let made = {
+        let again = {
             let mut seen = held(&self.seen);
             let made = seen.comments.entry(writing.place.clone()).or_default();
             made.created += 1;
-            made.excused += 1;
-            made.clone()
+            made.writer = None;
+            made.recorded
         };
-        // Until its writer knows of it, a comment excuses the next one: the writer may die or hear nothing.
-        if made.created > made.excused + 1 {
-            self.breaks(4, format!("{} was written {} times", writing.place.2, made.created));
+        if again {
+            self.breaks(4, format!("{} is there and was written once more", writing.place.2));
         }
     }
 
-    /// Whoever wrote a comment knows that it is there.
-    pub fn comment_known(&self, writing: &Writing) {
-        let mut seen = held(&self.seen);
-        if let Some(made) = seen.comments.get_mut(&writing.place) {
-            made.excused -= 1;
+    /// A comment was not written after all, as far as its writer knows.
+    pub fn comment_fails(&self, writing: &Writing) {
+        if let Some(made) = held(&self.seen).comments.get_mut(&writing.place) {
+            made.writer = None;
         }
-        drop(seen);
-        let made = held(&self.seen).comments.get(&writing.place).cloned().unwrap_or_default();
-        if made.created > made.excused + 1 && !made.deleted {
-            self.breaks(4, format!("{} on {} was written {} times, {} of them excused", writing.place.2, writing.place.1, made.created, made.excused));
+    }
+
+    fn wrote_comment(&self, key: &Key, before: Option<&Item>, after: Option<&Item>) {
+        let id = |item: Option<&Item>| item.and_then(|item| item.body.get("id")?.as_str().map(str::to_owned));
+        let shows = |item: Option<&Item>| item.and_then(|item| item.body.get("shows")?.as_str().map(str::to_owned));
+        if id(after).is_none() || (id(before) == id(after) && shows(before) == shows(after)) {
+            return;
+        }
+        let place = key.tenant().zip(key.partition().split_once("#SAID#").and_then(|(_, k)| TrackerKey::parse(k).ok()));
+        if let Some((tenant, tracker)) = place {
+            let mut seen = held(&self.seen);
+            let made = seen.comments.entry((tenant, tracker, key.sort().to_owned())).or_default();
+            made.recorded = true;
+            made.writer = None;
         }
     }
 
@@ -484,7 +513,7 @@ impl Watch {
         let place = (tenant.clone(), key.clone(), marker(text));
         let mut seen = held(&self.seen);
         let made = seen.comments.entry(place).or_default();
-        made.excused += 1;
+        made.recorded = false;
         made.deleted = true;
     }
 
@@ -529,8 +558,8 @@ impl Watch {
         }
         let mut seen = held(&self.seen);
         seen.flying.retain(|call| self.clockwork.lives(call.task));
-        let twice = seen.flying.iter().any(|f| f.ticket == ticket.id && f.request == *request && f.attempt == attempt);
-        seen.flying.push(Flying { task, ticket: ticket.id.clone(), request: request.clone(), attempt });
+        let twice = seen.flying.iter().any(|f| f.ticket == ticket.id && f.run == ticket.run && f.request == *request && f.attempt == attempt);
+        seen.flying.push(Flying { task, ticket: ticket.id.clone(), run: ticket.run, request: request.clone(), attempt });
         drop(seen);
         if twice {
             self.breaks(7, format!("{}: one request is asked twice at once", ticket.key));
@@ -556,8 +585,7 @@ impl Watch {
     /// What must hold once nothing moves any more.
     pub fn rests(&self, table: &SimTable) {
         for ticket in self.tickets() {
-            let running = ticket.state.stage().is_some() || matches!(ticket.state, State::Cancelling { .. });
-            if running {
+            if running(&ticket) {
                 self.breaks(9, format!("{} is still {}", ticket.key, ticket.state.name()));
             }
             let (spent, limit) = (ticket.budget.spent, ticket.budget.limit);
@@ -588,7 +616,12 @@ impl Watch {
     }
 }
 
+/// Says whether a function works, or should work, on a ticket.
+fn running(ticket: &Ticket) -> bool {
+    ticket.state.stage().is_some() || matches!(ticket.state, State::Cancelling { .. })
+}
+
 /// The kind a comment of ours carries.
 pub fn marker(text: &str) -> String {
-    text.rsplit("<!-- prfactory:").next().and_then(|rest| rest.split(" -->").next()).unwrap_or("").to_owned()
+    text.rsplit_once("<!-- prfactory:").and_then(|(_, rest)| rest.split(" -->").next()).unwrap_or("").to_owned()
 }

@@ -104,15 +104,11 @@ impl<'a> Draft<'a> {
     }
 
     fn enter_run(mut self, state: State, what: &str) -> Decision {
-        self.next.run += 1;
-        self.next.turn = 1;
-        self.next.attempt = 0;
-        self.next.pending = None;
+        self.leave_run();
         self.next.deadline = None;
         if state != State::Publishing {
             self.next.intent = None;
         }
-        self.next.not_before = None;
         self.next.decisions.clear();
         if let Some(stage) = state.stage() {
             self.effects.push(Effect::Run { stage, not_before: None });
@@ -197,8 +193,9 @@ impl<'a> Draft<'a> {
         self.effect(Effect::Run { stage, not_before }).finish(&what)
     }
 
-    /// Takes the run away from whoever holds it.
+    /// Takes the run away from whoever holds it; a call that is under way may cost something all the same.
     fn leave_run(&mut self) {
+        self.next.budget.incomplete |= self.next.pending.is_some();
         self.next.not_before = None;
         self.next.run += 1;
         self.next.turn = 1;

@@ -8,6 +8,7 @@ use crate::hash::ContentHash;
 use crate::input::Outcome;
 use crate::money::Usd;
 use crate::policy::PolicyChange;
+use crate::principal::Role;
 use crate::refusal::Refusal;
 use crate::state::{PauseReason, Stage, State};
 use crate::ticket::PendingCall;
@@ -86,6 +87,7 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
         | Outcome::Implemented { .. }
         | Outcome::Reviewed { .. }
         | Outcome::Published { .. }
+        | Outcome::ApprovalLapsed { .. }
         | Outcome::Revised { .. } => finished(draft, outcome),
     }
 }
@@ -126,6 +128,7 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
         (State::Reviewing, Outcome::Reviewed { review, critical, gates }) => {
             Ok(reviewed(draft, review, *critical, gates))
         }
+        (State::Publishing, Outcome::ApprovalLapsed { names, least }) => Ok(lapsed(draft, names, *least)),
         (State::Publishing, Outcome::Published { pull_request }) => {
             draft.next().pull_request = Some(pull_request.clone());
             draft.next().intent = None;
@@ -136,6 +139,18 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
         }
         _ => Err(draft.outdated()),
     }
+}
+
+/// The change is there and nobody who may has approved it: somebody who may has to look at it, whole.
+fn lapsed(mut draft: Draft<'_>, names: &[String], least: Role) -> Decision {
+    draft.next().approved_diff = None;
+    let reason = GateReason::ApprovalLapsed { names: names.to_vec(), least };
+    let what = format!("the change {reason}");
+    let draft = match draft.ticket().change_set.clone() {
+        Some(change_set) => draft.notify(Notice::Diff { change_set }),
+        None => draft,
+    };
+    draft.wait(State::AwaitingDiffApproval { reasons: vec![reason] }, &what)
 }
 
 /// A repository's smaller budget counts from the first look at it; what people add later stands.

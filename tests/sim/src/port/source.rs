@@ -21,13 +21,13 @@ use crate::port::{SimBlobs, failure, held};
 use crate::watch::Watch;
 
 /// Files by path.
-pub type Files = BTreeMap<RepoPath, String>;
+type Files = BTreeMap<RepoPath, String>;
 
 /// One commit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Commit {
     /// Every file.
-    pub files: Files,
+    pub files: BTreeMap<RepoPath, String>,
     /// What it came from.
     pub parents: Vec<CommitSha>,
     /// What it says.
@@ -79,7 +79,7 @@ impl SimSource {
     }
 
     /// What a person or another tool pushes to a branch; makes repository and branch where absent.
-    pub fn commit(&self, tenant: &TenantId, repo: &str, branch: &str, change: impl FnOnce(&mut Files)) {
+    pub fn commit(&self, tenant: &TenantId, repo: &str, branch: &str, change: impl FnOnce(&mut BTreeMap<RepoPath, String>)) {
         let mut repos = held(&self.repos);
         let repo = repos.entry((tenant.clone(), repo.to_owned())).or_default();
         let head = repo.branches.get(branch).cloned();

@@ -36,9 +36,9 @@ impl<T: Clone> Shown<T> {
 
 #[derive(Default)]
 struct Rows {
-    rows: BTreeMap<Key, Item>,
+    rows: BTreeMap<Key, Arc<Item>>,
     due: BTreeMap<Key, Shown<Timestamp>>,
-    listing: BTreeMap<Key, Shown<Item>>,
+    listing: BTreeMap<Key, Shown<Arc<Item>>>,
 }
 
 /// The table of one run.
@@ -56,18 +56,23 @@ impl SimTable {
 
     /// Looks at a row without being one of the functions.
     pub fn peek(&self, key: &Key) -> Option<Item> {
-        held(&self.rows).rows.get(key).cloned()
+        held(&self.rows).rows.get(key).map(|item| Item::clone(item))
     }
 
     /// Looks at every row that fits.
     pub fn all(&self, fits: impl Fn(&Key) -> bool) -> Vec<Item> {
-        held(&self.rows).rows.iter().filter(|(key, _)| fits(key)).map(|(_, item)| item.clone()).collect()
+        held(&self.rows).rows.iter().filter(|(key, _)| fits(key)).map(|(_, item)| Item::clone(item)).collect()
+    }
+
+    /// Says whether any row fits.
+    pub fn any(&self, fits: impl Fn(&Key) -> bool) -> bool {
+        held(&self.rows).rows.keys().any(fits)
     }
 
     /// When sweep has something to do next, by the index as it will be.
     pub fn next_due(&self) -> Option<Micros> {
         let rows = held(&self.rows);
-        rows.rows.values().filter_map(|item| item.due).map(|due| due.as_microsecond()).min()
+        rows.due.values().filter_map(|shown| shown.new).map(|due| due.as_microsecond()).min()
     }
 
     /// Says whether the due index already shows all that is due at a time.
@@ -76,7 +81,7 @@ impl SimTable {
         held(&self.rows).due.values().any(|shown| shown.from > now)
     }
 
-    fn transact_now(&self, writes: &[Write]) -> Result<(), TableError> {
+    fn transact_now(&self, writes: Vec<Write>) -> Result<(), TableError> {
         let mut rows = held(&self.rows);
         for (at, write) in writes.iter().enumerate() {
             if !holds(&rows.rows, write) {
@@ -85,30 +90,32 @@ impl SimTable {
         }
         let now = self.clockwork.now();
         for write in writes {
-            let key = key_of(write).clone();
-            let before = rows.rows.get(&key).cloned();
-            let after = match write {
-                Write::Put { item, .. } => Some(item.clone()),
-                Write::Add { field, amount, .. } => Some(added(before.clone(), &key, field, *amount)),
-                Write::Delete { .. } => None,
+            let key = key_of(&write).clone();
+            let before = match &write {
                 Write::Check { .. } => continue,
+                Write::Put { .. } | Write::Add { .. } | Write::Delete { .. } => rows.rows.remove(&key),
             };
-            self.watch.wrote(&key, before.as_ref(), after.as_ref(), writes);
-            let lag = if self.clockwork.chance(50) { self.clockwork.between(0, 5 * SECOND) } else { 0 };
-            let indexed = |item: &Option<Item>| item.as_ref().and_then(|item| item.due);
-            if indexed(&before) != indexed(&after) {
+            let after = match write {
+                Write::Put { item, .. } => Some(Arc::new(item)),
+                Write::Add { field, amount, .. } => Some(Arc::new(added(before.as_deref(), &key, field, amount))),
+                Write::Delete { .. } | Write::Check { .. } => None,
+            };
+            self.watch.wrote(&key, before.as_deref(), after.as_deref());
+            let lag = if self.clockwork.wild() && self.clockwork.chance(50) { self.clockwork.between(0, 5 * SECOND) } else { 0 };
+            let (old, new) = (before.as_ref().and_then(|item| item.due), after.as_ref().and_then(|item| item.due));
+            if old != new {
                 let old = rows.due.get(&key).and_then(|shown| shown.at(now)).copied();
-                rows.due.insert(key.clone(), Shown { old, from: now + lag, new: indexed(&after) });
+                rows.due.insert(key.clone(), Shown { old, from: now + lag, new });
             }
-            let listed = |item: &Option<Item>| item.clone().filter(|item| item.listing.is_some());
-            if listed(&before).is_some() || listed(&after).is_some() {
+            let listed = |item: &Arc<Item>| item.listing.is_some();
+            if before.as_ref().is_some_and(listed) || after.as_ref().is_some_and(listed) {
                 let old = rows.listing.get(&key).and_then(|shown| shown.at(now)).cloned();
-                rows.listing.insert(key.clone(), Shown { old, from: now + lag, new: listed(&after) });
+                let new = after.clone().filter(listed);
+                rows.listing.insert(key.clone(), Shown { old, from: now + lag, new });
             }
-            match after {
-                Some(item) => rows.rows.insert(key, item),
-                None => rows.rows.remove(&key),
-            };
+            if let Some(item) = after {
+                rows.rows.insert(key, item);
+            }
         }
         Ok(())
     }
@@ -125,21 +132,21 @@ fn number(item: Option<&Item>, field: &str) -> i64 {
     item.and_then(|item| item.body.get(field)?.as_i64()).unwrap_or(0)
 }
 
-fn added(before: Option<Item>, key: &Key, field: &str, amount: i64) -> Item {
-    let sum = number(before.as_ref(), field) + amount;
-    let mut item = before.unwrap_or_else(|| Item::new(key.clone(), Value::Object(Map::new())));
+fn added(before: Option<&Item>, key: &Key, field: &str, amount: i64) -> Item {
+    let sum = number(before, field) + amount;
+    let mut item = before.cloned().unwrap_or_else(|| Item::new(key.clone(), Value::Object(Map::new())));
     if let Some(body) = item.body.as_object_mut() {
         body.insert(field.to_owned(), json!(sum));
     }
     item
 }
 
-fn holds(rows: &BTreeMap<Key, Item>, write: &Write) -> bool {
+fn holds(rows: &BTreeMap<Key, Arc<Item>>, write: &Write) -> bool {
     let (key, when) = match write {
         Write::Put { item, when } => (&item.key, when.as_slice()),
         Write::Delete { key, when } | Write::Check { key, when } => (key, when.as_slice()),
         Write::Add { key, field, amount, at_most } => {
-            return at_most.is_none_or(|most| number(rows.get(key), field) + amount <= most);
+            return at_most.is_none_or(|most| number(rows.get(key).map(Arc::as_ref), field) + amount <= most);
         }
     };
     let row = rows.get(key);
@@ -197,7 +204,7 @@ impl Table for SimTable {
         let find = || {
             let now = self.clockwork.now();
             let rows = held(&self.rows);
-            let mut found: Vec<(String, Item)> = match index {
+            let mut found: Vec<(String, Arc<Item>)> = match index {
                 Index::Primary => {
                     let fits = |key: &&Key| key.partition() == partition;
                     let keys = rows.rows.iter().filter(|(key, _)| fits(key));
@@ -205,7 +212,7 @@ impl Table for SimTable {
                 }
                 Index::Listing => {
                     let shown = rows.listing.values().filter_map(|shown| shown.at(now));
-                    let of = |item: &Item| item.listing.clone().filter(|(listed, _)| listed == partition);
+                    let of = |item: &Arc<Item>| item.listing.clone().filter(|(listed, _)| listed == partition);
                     shown.filter_map(|item| of(item).map(|(_, sort)| (sort, item.clone()))).collect()
                 }
             };
@@ -214,7 +221,7 @@ impl Table for SimTable {
             let more = found.len() >= limit;
             found.truncate(limit);
             let cursor = found.last().map(|(sort, _)| sort.clone()).filter(|_| more);
-            Page { items: found.into_iter().map(|(_, item)| item).collect(), cursor }
+            Page { items: found.into_iter().map(|(_, item)| Item::clone(&item)).collect(), cursor }
         };
         self.clockwork.call(Op::read("table.query"), find).await.map_err(trouble)
     }
@@ -225,7 +232,7 @@ impl Table for SimTable {
             self.watch.touches(key_of(write));
         }
         let name = if writes.iter().any(|write| key_of(write).sort() == "TICKET") { "table.ticket" } else { "table.transact" };
-        match self.clockwork.call(Op::write(name), || self.transact_now(&writes)).await {
+        match self.clockwork.call(Op::write(name), || self.transact_now(writes)).await {
             Ok(done) => done,
             Err(harm) => Err(trouble(harm)),
         }

@@ -93,11 +93,11 @@ impl Tracker for SimTracker {
             posted
         };
         match self.clockwork.call(Op::effect("tracker.create"), add).await {
-            Ok(posted) => {
-                self.watch.comment_known(&ticket);
-                Ok(posted)
+            Ok(posted) => Ok(posted),
+            Err(harm) => {
+                self.watch.comment_fails(&ticket);
+                Err(failure(&self.clockwork, "writing a comment", harm, true))
             }
-            Err(harm) => Err(failure(&self.clockwork, "writing a comment", harm, true)),
         }
     }
 

@@ -177,6 +177,7 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::IntentStarted { intent: "publish".to_owned() },
         Outcome::Published { pull_request: PullRequestRef { number: 7, url: "u".to_owned(), head: sha() } },
         Outcome::Revised { change_set: artifact(2, "change 2") },
+        Outcome::ApprovalLapsed { names: vec!["Apo".to_owned()], least: Role::Approver },
         Outcome::CancelSettled { left: "nothing".to_owned() },
         asked(Usd::from_dollars(1)),
         asked(Usd::from_dollars(6)),
