@@ -141,9 +141,8 @@ async fn start(
         budget: policy.budget_usd,
         at: now,
     });
-    let mut extra = rows(case, command, "started");
-    extra.push(guard_write(&case.ctx, &place.key, &id, seen.as_ref(), now));
-    match create(engine, &case.ctx, ticket, &policy, extra).await? {
+    let guard = guard_write(&case.ctx, &place.key, &id, seen.as_ref(), now);
+    match create(engine, &case.ctx, ticket, &policy, guard, rows(case, command, "started")).await? {
         Applied::Committed(ticket) => Ok(Answer::Started { ticket: ticket.id.clone() }),
         Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Ok(Answer::Duplicate),
     }

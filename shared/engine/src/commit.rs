@@ -73,21 +73,23 @@ pub async fn apply(
         match write(engine, ctx, &row, &decision, hold, extra).await {
             Ok(()) => return Ok(Applied::Committed(Box::new(decision.next))),
             Err(WriteError::Moved) => {}
-            Err(WriteError::Duplicate) => return Ok(Applied::Duplicate),
+            Err(WriteError::Duplicate(_)) => return Ok(Applied::Duplicate),
             Err(WriteError::Failed(failure)) => return Err(failure),
         }
     }
     Err(Failure::new(Fault::Conflict, "the ticket kept changing"))
 }
 
-/// Commits a new ticket with its guard; `Duplicate` when another workflow was first.
+/// Commits a new ticket with its guard. A conflict means that another workflow was first: decide again.
 pub async fn create(
     engine: &Engine,
     ctx: &TenantCtx,
     ticket: Ticket,
     policy: &Policy,
-    extra: Vec<Write>,
+    guard: Write,
+    mut extra: Vec<Write>,
 ) -> Result<Applied, Failure> {
+    extra.insert(0, guard);
     let now = engine.clock.now();
     let by = ticket.requester_name.clone();
     let mut decision = Decision { next: ticket.clone(), events: Vec::new(), effects: Vec::new() };
@@ -103,14 +105,18 @@ pub async fn create(
     let row = TicketRow { ticket, version: 0, fence: 0, lease_until: None };
     match write(engine, ctx, &row, &decision, Hold::None, &extra).await {
         Ok(()) => Ok(Applied::Committed(Box::new(decision.next))),
-        Err(WriteError::Moved | WriteError::Duplicate) => Ok(Applied::Duplicate),
+        Err(WriteError::Moved | WriteError::Duplicate(0)) => {
+            Err(Failure::new(Fault::Conflict, "another workflow of this ticket was started at the same moment"))
+        }
+        Err(WriteError::Duplicate(_)) => Ok(Applied::Duplicate),
         Err(WriteError::Failed(failure)) => Err(failure),
     }
 }
 
 enum WriteError {
     Moved,
-    Duplicate,
+    /// One of the caller's own writes, counted from 0.
+    Duplicate(usize),
     Failed(Failure),
 }
 
@@ -154,7 +160,7 @@ async fn write(
     writes.extend_from_slice(extra);
     match engine.table.transact(writes).await {
         Ok(()) => {}
-        Err(TableError::Condition { write }) if write >= own => return Err(WriteError::Duplicate),
+        Err(TableError::Condition { write }) if write >= own => return Err(WriteError::Duplicate(write - own)),
         Err(TableError::Condition { .. }) => return Err(WriteError::Moved),
         Err(error) => return Err(WriteError::Failed(error.into())),
     }

@@ -255,7 +255,8 @@ impl Watch {
         }
         if ticket.intent.is_some() && old.as_ref().is_none_or(|old| old.version != ticket.version) {
             let revoked = ticket.connection.as_ref().is_some_and(|c| held(&self.seen).revoked.contains(c));
-            let fresh = ticket.state == State::Publishing && self.by_a_stage();
+            let same = |old: &Ticket| (old.run, old.turn, old.attempt) == (ticket.run, ticket.turn, ticket.attempt);
+            let fresh = ticket.state == State::Publishing && self.by_a_stage() && old.as_ref().is_some_and(same);
             if fresh && revoked {
                 self.breaks(2, format!("{}: an intent was committed after the uninstall", ticket.key));
             }
