@@ -132,14 +132,13 @@ async fn post(
     version: Version,
     say: &Say,
 ) -> Result<Option<u32>, Failure> {
-    let table = &function.engine.table;
     let place = Key::of(ctx, &format!("SAID#{key}"), say.kind.clone());
-    let before = table.get(&place).await?;
+    let before = function.engine.table.get(&place).await?;
     let known: Known =
         before.as_ref().and_then(|item| serde_json::from_value(item.body.clone()).ok()).unwrap_or_default();
     let shows = ContentHash::of(say.text.as_bytes());
     let told = known.shows.as_ref() == Some(&shows) && known.begun.is_none();
-    if told || version < known.version {
+    if version < known.version || (told && version == known.version) {
         return Ok(None);
     }
     let now = function.engine.clock.now();
@@ -155,14 +154,18 @@ async fn post(
         Some(seen) => when.push(Condition::VersionIs(seen.version)),
         None => when.push(Condition::NotExists { now }),
     }
+    if told {
+        // What is read is true again: that is remembered, so that whoever is late with what was true between says nothing.
+        item.version += 1;
+        item.body = json!(Known { version, ..known });
+        return put(function, item, when).await;
+    }
     item.version += 1;
     item.fence += 1;
     item.lease_until = Some(now + LEASE);
     item.body = json!(Known { begun: Some(now), ..known.clone() });
-    match table.transact(vec![Write::Put { item: item.clone(), when }]).await {
-        Ok(()) => {}
-        Err(TableError::Condition { .. }) => return Ok(Some(1)),
-        Err(error) => return Err(error.into()),
+    if let Some(wait) = put(function, item.clone(), when).await? {
+        return Ok(Some(wait));
     }
     let when = vec![Condition::FenceIs(item.fence)];
     let writing = Writing { function, ctx, key, say, until: now + LEASE };
@@ -173,14 +176,19 @@ async fn post(
             item.version += 1;
             item.lease_until = None;
             item.body = json!(known);
-            table.transact(vec![Write::Put { item, when }]).await?;
+            put(function, item, when).await?;
             return Ok(Some(wait));
         }
     };
     item.version += 1;
     item.lease_until = None;
     item.body = json!(Known { id: Some(posted.id), shows: Some(shows), version, begun: None });
-    match table.transact(vec![Write::Put { item, when }]).await {
+    put(function, item, when).await
+}
+
+/// Writes a comment's row; says how many seconds to wait where somebody else just did.
+async fn put(function: &Notify, item: Item, when: Vec<Condition>) -> Result<Option<u32>, Failure> {
+    match function.engine.table.transact(vec![Write::Put { item, when }]).await {
         Ok(()) => Ok(None),
         Err(TableError::Condition { .. }) => Ok(Some(1)),
         Err(error) => Err(error.into()),

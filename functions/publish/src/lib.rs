@@ -124,12 +124,11 @@ impl Publish {
             };
             // A diff may have needed the very role it was approved with; a plan needs an approver.
             let role = if diff.is_some() { decision.role.unwrap_or(Role::Admin) } else { Role::Approver };
-            match directory::still(&self.engine, &input.ctx, member, role).await? {
-                Some(check) => checks.push(check),
-                None => {
-                    lapsed.push(decision.name.clone());
-                    least = least.max(role);
-                }
+            if let Some(check) = directory::still(&self.engine, &input.ctx, member, role).await? {
+                checks.push(check);
+            } else {
+                lapsed.push(decision.name.clone());
+                least = least.max(role);
             }
         }
         let enough = checks.len() >= input.policy.required_approvals as usize;

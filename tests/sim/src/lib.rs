@@ -1,7 +1,10 @@
 //! The engine under deterministic simulation: the real functions, simulated ports, virtual time, one thread.
 
+pub mod campaign;
 pub mod clockwork;
+pub mod fairness;
 pub mod fault;
+pub mod matrix;
 pub mod mutant;
 pub mod people;
 pub mod port;

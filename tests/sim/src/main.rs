@@ -1,17 +1,142 @@
-//! `sim`: runs seeds, replays one, and lists mutants.
+//! `sim`: runs seeds, replays one, lists the wrong engines and shows that each is caught.
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let from: u64 = arguments.get(1).and_then(|a| a.parse().ok()).unwrap_or(0);
-    let to: u64 = arguments.get(2).and_then(|a| a.parse().ok()).unwrap_or(10);
-    let story = arguments.get(3).is_some();
-    for seed in from..to {
-        let mut plan = sim::run::Plan::of(seed);
-        plan.story = story;
-        let report = sim::run::run(plan);
-        for line in &report.story {
-            println!("{line}");
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use serde_json::json;
+use sim::mutant::Mutant;
+use sim::run::{Plan, run};
+use sim::{campaign, matrix};
+
+/// Runs the engine under simulation, seed after seed.
+#[derive(Parser)]
+#[command(name = "sim")]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// One seed alone.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Tells the story of the one seed.
+    #[arg(long)]
+    trace: bool,
+    /// Runs an engine that is known to be wrong.
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Lists the engines that are known to be wrong.
+    #[arg(long)]
+    list_mutants: bool,
+    /// Finds the first of the seeds that catches each of them.
+    #[arg(long)]
+    kill_mutants: bool,
+    /// Crashes at every step and every pair of steps, every wrong answer, every message twice.
+    #[arg(long)]
+    matrix: bool,
+    /// One tenant with a thousand times the load of nineteen others.
+    #[arg(long)]
+    fairness: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// How many threads; each seed runs on one.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match carry_out(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
         }
-        println!("{seed}: {:?} {:?} {} {:?}", report.broken, report.liveness, report.calls, report.ends);
     }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the program is for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
+    let threads = arguments.threads.unwrap_or_else(campaign::threads);
+    let mutant = match &arguments.mutant {
+        Some(name) => Some(Mutant::named(name).with_context(|| format!("there is no mutant `{name}`; --list-mutants lists them"))?),
+        None => None,
+    };
+    if arguments.list_mutants {
+        for mutant in Mutant::ALL {
+            say(mutant.name());
+        }
+        return Ok(true);
+    }
+    if arguments.kill_mutants {
+        return Ok(kill(arguments, threads));
+    }
+    if arguments.matrix {
+        let found = matrix::all(threads);
+        say(&found.to_string());
+        return Ok(found.broken.is_empty());
+    }
+    if arguments.fairness {
+        let found = sim::fairness::measure(19, 1_000);
+        say(&found.to_string());
+        return Ok(found.holds());
+    }
+    if arguments.trace && arguments.seed.is_none() {
+        bail!("--trace needs --seed");
+    }
+    match arguments.seed {
+        Some(seed) => Ok(one(arguments, seed, mutant)),
+        None => Ok(many(arguments, mutant, threads)),
+    }
+}
+
+fn one(arguments: &Arguments, seed: u64, mutant: Option<Mutant>) -> bool {
+    let report = run(Plan { story: arguments.trace, mutant, ..Plan::of(seed) });
+    for line in &report.story {
+        say(line);
+    }
+    match &report.broken {
+        Some(broken) => say(&format!("seed {seed} breaks invariant {}: {}", broken.invariant, broken.what)),
+        None => say(&format!("seed {seed}: nothing broken; {} calls, tickets ended {:?}", report.calls, report.ends)),
+    }
+    report.broken.is_none()
+}
+
+fn many(arguments: &Arguments, mutant: Option<Mutant>, threads: usize) -> bool {
+    let found = campaign::seeds(arguments.from..arguments.from + arguments.seeds, mutant, threads);
+    if arguments.json {
+        let broken: Vec<_> =
+            found.broken.iter().map(|(seed, b)| json!({ "seed": seed, "invariant": b.invariant, "what": b.what })).collect();
+        let line = json!({
+            "seeds": found.seeds, "violations": found.broken.len(), "seeds_per_second": found.seeds_per_second(),
+            "liveness_ms": found.liveness_ms(), "calls": found.calls, "harms": found.harms, "ends": found.ends, "broken": broken });
+        say(&line.to_string());
+    } else {
+        say(&found.to_string());
+    }
+    found.broken.is_empty()
+}
+
+fn kill(arguments: &Arguments, threads: usize) -> bool {
+    let mut all = true;
+    for mutant in Mutant::ALL {
+        match campaign::first(arguments.from..arguments.from + arguments.seeds, mutant, threads) {
+            Some((seed, broken)) => {
+                say(&format!("{:30} seed {seed:5}  invariant {}: {}", mutant.name(), broken.invariant, broken.what));
+            }
+            None => {
+                all = false;
+                say(&format!("{:30} NOT CAUGHT", mutant.name()));
+            }
+        }
+    }
+    all
 }

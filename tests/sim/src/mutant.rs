@@ -1,6 +1,7 @@
 //! Engines that are known to be wrong, each made of the right one by a wrapper that only the simulation has.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -14,8 +15,8 @@ use engine::tenancy::{SystemCtx, TenantCtx};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::clockwork::Clockwork;
-use crate::port::{SimTable, SimTracker};
+use crate::clockwork::{Clockwork, TaskId};
+use crate::port::{SimTable, SimTracker, held};
 use crate::world::World;
 
 /// What is wrong.
@@ -27,7 +28,7 @@ pub enum Mutant {
     AcksWhatItLost,
     /// The ledger row is written before, and apart from, what it stands for.
     DedupesFirst,
-    /// A lease is no lease: fences never grow and are never compared.
+    /// A fence is never compared: whoever once took a lease believes to hold it.
     NoFence,
     /// The ledger forgets commands after an hour.
     ForgetsCommands,
@@ -81,7 +82,8 @@ impl Mutant {
 
     /// The table as this engine uses it.
     pub(crate) fn table(self, table: Arc<SimTable>, clockwork: &Clockwork) -> Arc<dyn Table> {
-        Arc::new(WrongTable { inner: table, mutant: self, clockwork: clockwork.clone() })
+        let taken = Mutex::default();
+        Arc::new(WrongTable { inner: table, mutant: self, clockwork: clockwork.clone(), taken })
     }
 
     /// The tracker as this engine uses it.
@@ -124,6 +126,8 @@ struct WrongTable {
     inner: Arc<SimTable>,
     mutant: Mutant,
     clockwork: Clockwork,
+    /// The fence each task took, which is all it ever compares.
+    taken: Mutex<BTreeMap<(TaskId, Key), u64>>,
 }
 
 fn is_ticket(key: &Key) -> bool {
@@ -151,9 +155,13 @@ impl WrongTable {
                     if let Write::Put { item, when } = write
                         && is_ticket(&item.key)
                     {
-                        item.fence = 0;
-                        item.lease_until = None;
-                        when.retain(|c| !matches!(c, Condition::FenceIs(_) | Condition::NotBefore(_)));
+                        let stored = self.inner.peek(&item.key).map_or(0, |item| item.fence);
+                        let takes = when.iter().any(|c| matches!(c, Condition::NotBefore(_)));
+                        item.fence = if takes { stored + 1 } else { stored };
+                        when.retain(|c| !matches!(c, Condition::FenceIs(_)));
+                        if takes {
+                            held(&self.taken).insert((self.clockwork.current(), item.key.clone()), stored + 1);
+                        }
                     }
                 }
             }
@@ -206,7 +214,12 @@ impl WrongTable {
 #[async_trait]
 impl Table for WrongTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, TableError> {
-        self.inner.get(key).await
+        let mut item = self.inner.get(key).await?;
+        let mine = held(&self.taken).get(&(self.clockwork.current(), key.clone())).copied();
+        if let (Some(item), Some(fence)) = (&mut item, mine) {
+            item.fence = fence;
+        }
+        Ok(item)
     }
 
     async fn query(

@@ -280,7 +280,9 @@ impl Run {
             };
             let natural = format!("BODY#{}#{}", delivery.source(&firm), ContentHash::of(delivery.body()));
             let revoked = self.stuck(None);
-            if self.world.table.peek(&Key::seen(&ctx, &natural)).is_none() && !revoked {
+            // That engine reads other words than were delivered, so that the ledger knows other bytes.
+            let rewritten = self.world.mutant == Some(Mutant::ApprovesAnything);
+            if self.world.table.peek(&Key::seen(&ctx, &natural)).is_none() && !revoked && !rewritten {
                 let body = String::from_utf8_lossy(delivery.body()).into_owned();
                 self.world.watch.breaks(5, format!("an accepted delivery has no outcome: {body}"));
             }

@@ -71,6 +71,15 @@ struct Flying {
     attempt: u32,
 }
 
+/// What became of a tenant's deliveries.
+#[derive(Debug, Default, Clone, Copy)]
+struct Deeds {
+    recorded_started: u32,
+    started: u32,
+    recorded_moved: u32,
+    moved: u32,
+}
+
 /// What somebody said about an artifact.
 #[derive(Debug, Clone)]
 struct Approval {
@@ -91,6 +100,8 @@ struct Seen {
     policies: BTreeMap<TenantId, Policy>,
     comments: BTreeMap<(TenantId, TrackerKey, String), Made>,
     commands: BTreeMap<Key, u32>,
+    /// What the ledger says was done with deliveries, and what was done.
+    deeds: BTreeMap<TenantId, Deeds>,
     opened: BTreeMap<(TenantId, String), u32>,
     flying: Vec<Flying>,
     billed: BTreeMap<TenantId, Usd>,
@@ -197,6 +208,14 @@ impl Watch {
             self.wrote_ticket(before, after);
         } else if key.partition().contains("#SAID#") {
             self.wrote_comment(key, before, after);
+        } else if key.partition().contains("#SEEN#BODY#") {
+            let outcome = after.and_then(|item| item.body.get("outcome")?.as_str());
+            if let (Some(tenant), Some(outcome)) = (key.tenant(), outcome) {
+                let mut seen = held(&self.seen);
+                let deeds = seen.deeds.entry(tenant).or_default();
+                deeds.recorded_started += u32::from(outcome == "started");
+                deeds.recorded_moved += u32::from(outcome == "acted");
+            }
         } else if key.partition().contains("#SEEN#CMD#") {
             let again = {
                 let mut seen = held(&self.seen);
@@ -253,6 +272,13 @@ impl Watch {
         if let Some(old) = &old {
             self.moved(old, &ticket);
         }
+        let changed = old.as_ref().is_some_and(|old| old.version != ticket.version);
+        let by_intake = self.clockwork.who().name == "intake";
+        let mut seen = held(&self.seen);
+        let deeds = seen.deeds.entry(ticket.tenant.clone()).or_default();
+        deeds.started += u32::from(old.is_none());
+        deeds.moved += u32::from(changed && by_intake);
+        drop(seen);
         if ticket.intent.is_some() && old.as_ref().is_none_or(|old| old.version != ticket.version) {
             let revoked = ticket.connection.as_ref().is_some_and(|c| held(&self.seen).revoked.contains(c));
             let same = |old: &Ticket| (old.run, old.turn, old.attempt) == (ticket.run, ticket.turn, ticket.attempt);
@@ -593,6 +619,12 @@ impl Watch {
             let dearest = held(&self.seen).dearest;
             if spent > limit + dearest {
                 self.breaks(7, format!("{} spent {spent} of {limit}", ticket.key));
+            }
+        }
+        let all_deeds = held(&self.seen).deeds.clone();
+        for (tenant, deeds) in all_deeds {
+            if deeds.recorded_started > deeds.started || deeds.recorded_moved > deeds.moved {
+                self.breaks(5, format!("{tenant}: a delivery counts as done, and nothing was done: {deeds:?}"));
             }
         }
         for item in table.all(|key| key.sort().starts_with("OUTBOX#")) {
