@@ -69,6 +69,40 @@ async fn the_local_tracker_and_forge_keep_their_contracts() {
     }
 }
 
+#[tokio::test]
+async fn the_simulated_ports_keep_the_same_contracts() {
+    use sim::clockwork::{Clockwork, SECOND};
+    use sim::port::{SimClock, SimForge, SimIds, SimQueue, SimSecrets, SimTracker};
+    use sim::scene::{REPO, Scene, firm};
+    let clockwork = Clockwork::calm();
+    let world = sim::world::World::new(&clockwork, &Scene::plain(), None);
+    contract::table(Arc::clone(&world.table) as _, &SimClock(clockwork.clone())).await;
+    let forward = clockwork.clone();
+    contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &move |seconds| forward.forward(seconds * SECOND)).await;
+    contract::blobs(Arc::clone(&world.blobs) as _).await;
+    contract::secrets(Arc::clone(&world.secrets) as Arc<SimSecrets>, "github-webhook").await;
+    contract::clock(&SimClock(clockwork.clone())).await;
+    contract::ids(&SimIds(clockwork.clone()));
+    let key = domain::name::TrackerKey::parse("SHOP-1").unwrap();
+    contract::tracker(Arc::clone(&world.tracker) as Arc<SimTracker>, &key).await;
+    let target = |repo: &str, branch: &str| domain::ticket::Target {
+        repo: domain::name::RepoName::parse(repo).unwrap(),
+        base: domain::name::BranchName::parse("main").unwrap(),
+        branch: domain::name::BranchName::parse(branch).unwrap(),
+        commit: None,
+        snapshot: None,
+    };
+    let sha = |digit: &str| domain::name::CommitSha::parse(&digit.repeat(40)).unwrap();
+    let (one, two) = (target(REPO, "prfactory/one"), target(REPO, "prfactory/two"));
+    contract::forge(Arc::clone(&world.forge) as Arc<SimForge>, (&one, &sha("1")), (&two, &sha("2"))).await;
+    let ctx = world.sealer.operator(&firm(1).id).unwrap();
+    world.source.commit(&firm(1).id, REPO, "main", |files| {
+        files.insert(domain::path::RepoPath::parse("README.md").unwrap(), "# shop\n".to_owned());
+    });
+    let source = &world.source;
+    contract::source(&ctx, &one, Arc::clone(source) as _, Arc::clone(source) as _, Arc::clone(source) as _).await;
+}
+
 #[test]
 fn secrets_are_made_once_and_kept_from_others() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -5,6 +5,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
+       cargo xtask sim [--seeds N] [--from S] [--seed N --trace] [--mutant NAME] [--list-mutants] [--json] …
+                                     runs the engine under simulation; without arguments what every change must pass
        cargo xtask check             runs fmt, clippy and docs
        cargo xtask bench engine [--json] [TICKETS…]
                                      measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let task = arguments.first().map(String::as_str);
     let done = match task {
         Some("test") => test(arguments.get(1..).unwrap_or_default()),
+        Some("sim") => simulate(arguments.get(1..).unwrap_or_default()),
         Some("check") => check(),
         Some("bench") if arguments.get(1).is_some_and(|name| name == "engine") => {
             measure("engine", arguments.get(2..).unwrap_or_default())
@@ -53,7 +56,18 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     run("cargo", &["build", "--workspace", "--locked"], &[])?;
     let mut arguments = vec!["test", "--workspace", "--locked", "--"];
     arguments.extend(filter.iter().map(String::as_str));
-    run("cargo", &arguments, &[("INSTA_UPDATE", "no")])
+    run("cargo", &arguments, &[("INSTA_UPDATE", "no")])?;
+    if filter.is_empty() { simulate(&[]) } else { Ok(()) }
+}
+
+/// The simulation as it is optimized for many seeds.
+fn simulate(arguments: &[String]) -> anyhow::Result<()> {
+    let mut all = vec!["run", "--profile", "bench", "--package", "sim", "--locked", "--quiet", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    if arguments.is_empty() {
+        all.push("--all");
+    }
+    run("cargo", &all, &[])
 }
 
 /// Measures the binary as it is optimized for measuring, in a process of its own.

@@ -2,7 +2,6 @@
 
 pub mod campaign;
 pub mod clockwork;
-pub mod fairness;
 pub mod fault;
 pub mod matrix;
 pub mod mutant;

@@ -37,9 +37,12 @@ struct Arguments {
     /// Crashes at every step and every pair of steps, every wrong answer, every message twice.
     #[arg(long)]
     matrix: bool,
-    /// One tenant with a thousand times the load of nineteen others.
+    /// Of the pairs of steps only every so-manieth.
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+    /// What has to hold for every change: kept seeds, seeds, the matrix with every fourth pair, the wrong engines.
     #[arg(long)]
-    fairness: bool,
+    all: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -76,18 +79,17 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
         }
         return Ok(true);
     }
+    if arguments.all {
+        let old = campaign::plans_of(campaign::kept().into_iter().map(Plan::of).collect(), threads);
+        say(&format!("seeds that once failed: {old}"));
+        let holds = old.broken.is_empty() && many(arguments, None, threads);
+        return Ok(holds && crash(threads, 4) && kill(arguments, threads));
+    }
     if arguments.kill_mutants {
         return Ok(kill(arguments, threads));
     }
     if arguments.matrix {
-        let found = matrix::all(threads);
-        say(&found.to_string());
-        return Ok(found.broken.is_empty());
-    }
-    if arguments.fairness {
-        let found = sim::fairness::measure(19, 1_000);
-        say(&found.to_string());
-        return Ok(found.holds());
+        return Ok(crash(threads, arguments.every));
     }
     if arguments.trace && arguments.seed.is_none() {
         bail!("--trace needs --seed");
@@ -125,12 +127,19 @@ fn many(arguments: &Arguments, mutant: Option<Mutant>, threads: usize) -> bool {
     found.broken.is_empty()
 }
 
+fn crash(threads: usize, every: usize) -> bool {
+    let found = matrix::all(threads, every);
+    say(&found.to_string());
+    found.broken.is_empty()
+}
+
 fn kill(arguments: &Arguments, threads: usize) -> bool {
     let mut all = true;
     for mutant in Mutant::ALL {
         match campaign::first(arguments.from..arguments.from + arguments.seeds, mutant, threads) {
             Some((seed, broken)) => {
-                say(&format!("{:30} seed {seed:5}  invariant {}: {}", mutant.name(), broken.invariant, broken.what));
+                let what = broken.what.lines().next().unwrap_or("");
+                say(&format!("{:30} seed {seed:5}  invariant {}: {what}", mutant.name(), broken.invariant));
             }
             None => {
                 all = false;

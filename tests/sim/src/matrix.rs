@@ -36,11 +36,11 @@ impl fmt::Display for Matrix {
 }
 
 fn plan(seed: u64, faults: Faults) -> Plan {
-    Plan { seed, scene: Scene::plain(), faults: Some(faults), mutant: None, story: false }
+    Plan { seed, scene: Scene::plain(), faults: Some(faults), mutant: None, story: false, again: false }
 }
 
-/// Runs all of it.
-pub fn all(threads: usize) -> Matrix {
+/// Runs all of it, or of the pairs only every so-manieth.
+pub fn all(threads: usize, every: usize) -> Matrix {
     let mut matrix = Matrix::default();
     let calm = run(plan(0, Faults::none()));
     matrix.steps = (calm.calls, calm.writes.len());
@@ -52,7 +52,7 @@ pub fn all(threads: usize) -> Matrix {
         let later = calm.writes.get(index + 1..).unwrap_or_default();
         later.iter().map(|second| vec![(*first, Harm::Crash), (*second, Harm::Crash)]).collect::<Vec<_>>()
     });
-    matrix.runs[1] = matrix.run(pairs.collect(), threads);
+    matrix.runs[1] = matrix.run(pairs.step_by(every.max(1)).collect(), threads);
     let answers = (0..calm.calls).flat_map(|at| Harm::ANSWERS.map(|harm| vec![(at, harm)]));
     matrix.runs[2] = matrix.run(answers.collect(), threads);
     for seed in 0..20 {
@@ -68,7 +68,7 @@ impl Matrix {
         // The number of the harms is the run's name; chance is the same in all.
         let plans = harms.iter().map(|harms| plan(0, Faults::exactly(harms.iter().copied())));
         let count = harms.len() as u64;
-        let found = plans_of(plans.collect(), threads, &mut |_| true);
+        let found = plans_of(plans.collect(), threads);
         for (_, broken) in found.broken {
             self.broken.push(("a matrix run".to_owned(), broken));
         }

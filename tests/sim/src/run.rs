@@ -54,12 +54,14 @@ pub struct Plan {
     pub mutant: Option<Mutant>,
     /// Whether the story is told.
     pub story: bool,
+    /// Whether it is run twice, and both times have to agree.
+    pub again: bool,
 }
 
 impl Plan {
     /// The run of a seed.
     pub fn of(seed: u64) -> Self {
-        Self { seed, scene: Scene::of(seed), faults: None, mutant: None, story: false }
+        Self { seed, scene: Scene::of(seed), faults: None, mutant: None, story: false, again: false }
     }
 }
 
@@ -76,9 +78,10 @@ struct Run {
 
 /// Carries a run out.
 pub fn run(plan: Plan) -> Report {
-    let Plan { seed, scene, faults, mutant, story } = plan;
+    let Plan { seed, scene, faults, mutant, story, again: _ } = plan;
     let start = Clockwork::calm().now();
     let until = start + SECOND + scene.chaos;
+    let scripted = faults.is_some();
     let faults = faults.unwrap_or_else(|| Faults::by_chance(scene.rates, until));
     let clockwork = Clockwork::seeded(seed, faults, story);
     let world = World::new(&clockwork, &scene, mutant);
@@ -88,12 +91,24 @@ pub fn run(plan: Plan) -> Report {
     let mut run = Run { world, post, people, scene, runner };
     let mut liveness = None;
     if run.begins() {
-        run.lives(until);
+        if scripted {
+            run.ends();
+        } else {
+            run.lives(until);
+        }
         clockwork.faults(Faults::stop);
         run.world.model.heals();
         liveness = run.rests();
+        if !scripted {
+            // Providers try again for 75 minutes.
+            let now = clockwork.now();
+            run.until(now + 80 * MINUTE);
+        }
         run.ends();
-        run.haunted();
+        run.verdict();
+        if !scripted {
+            run.haunted();
+        }
     }
     let world = &run.world;
     let (calls, writes, harms) = clockwork.faults(|f| (f.calls, f.writes.clone(), f.done.clone()));
@@ -178,7 +193,7 @@ impl Run {
             self.world.watch.breaks(9, format!("not at rest after thirty minutes: {left:?}"));
             return None;
         }
-        // Whoever was paused for long comes back now, and must do no harm; providers try again for 75 minutes.
+        // Whoever was paused for long comes back now, and must do no harm.
         let now = self.world.clockwork.now();
         self.until(now + 8 * MINUTE);
         took
@@ -186,8 +201,6 @@ impl Run {
 
     /// People bring every ticket to an end, one reasonable step after the other.
     fn ends(&mut self) {
-        let now = self.world.clockwork.now();
-        self.until(now + 80 * MINUTE);
         for errand in self.scene.errands.clone() {
             for _ in 0..40 {
                 self.settled();
@@ -209,9 +222,14 @@ impl Run {
             }
         }
         self.settled();
-        self.told();
-        self.accepted();
-        self.world.watch.rests(&self.world.table);
+    }
+
+    fn verdict(&self) {
+        if self.ok() {
+            self.told();
+            self.accepted();
+            self.world.watch.rests(&self.world.table);
+        }
     }
 
     fn settled(&mut self) {

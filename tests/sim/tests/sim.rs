@@ -1,1 +1,49 @@
-//! Tests.
+//! The simulation itself: it is deterministic, it reaches the whole machine, it catches what is wrong.
+
+use std::collections::BTreeSet;
+
+use sim::campaign::{kept, plans_of, seeds, threads};
+use sim::mutant::Mutant;
+use sim::run::{Plan, run};
+
+#[test]
+fn same_seed_same_trace() {
+    for seed in [3, 4, 11] {
+        let told = || run(Plan { story: true, ..Plan::of(seed) });
+        let (first, second) = (told(), told());
+        assert!(first.story.len() > 100, "seed {seed} tells nothing");
+        assert_eq!(first.story, second.story, "seed {seed}");
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(run(Plan::of(seed)).digest, first.digest, "telling the story of seed {seed} changes it");
+        assert_ne!(run(Plan::of(seed + 1)).digest, first.digest, "seeds differ");
+    }
+}
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    let plans: Vec<Plan> = kept().into_iter().map(Plan::of).collect();
+    assert!(plans.len() >= 11);
+    let found = plans_of(plans, threads());
+    assert_eq!(found.broken, []);
+}
+
+#[test]
+fn the_simulation_goes_everywhere_and_does_every_harm() {
+    let found = seeds(0..60, None, threads());
+    assert_eq!(found.broken, []);
+    assert_eq!(found.harms.len(), 7, "{:?}", found.harms);
+    let states: BTreeSet<&str> = found.edges.keys().flat_map(|(from, to)| [*from, *to]).collect();
+    assert_eq!(states.len(), 20, "{states:?}");
+    for end in ["completed", "closed", "cancelled"] {
+        assert!(found.ends.contains_key(end), "no ticket is {end}: {:?}", found.ends);
+    }
+}
+
+#[test]
+fn wrong_engines_are_caught() {
+    for mutant in [Mutant::IgnoresMarkers, Mutant::SettlesAfterwards, Mutant::IntendsAfterwards] {
+        let report = run(Plan { mutant: Some(mutant), ..Plan::of(0) });
+        assert!(report.broken.is_some(), "{} was not caught", mutant.name());
+        assert_eq!(run(Plan::of(0)).broken, None);
+    }
+}
