@@ -78,7 +78,8 @@ async fn the_simulated_ports_keep_the_same_contracts() {
     let world = sim::world::World::new(&clockwork, &Scene::plain(), None);
     contract::table(Arc::clone(&world.table) as _, &SimClock(clockwork.clone())).await;
     let forward = clockwork.clone();
-    contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &move |seconds| forward.forward(seconds * SECOND)).await;
+    contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &move |seconds| forward.forward(seconds * SECOND))
+        .await;
     contract::blobs(Arc::clone(&world.blobs) as _).await;
     contract::secrets(Arc::clone(&world.secrets) as Arc<SimSecrets>, "github-webhook").await;
     contract::clock(&SimClock(clockwork.clone())).await;

@@ -40,8 +40,8 @@ const SOON: u32 = 2;
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// Longest a remote call takes.
 const CALL: Duration = Duration::from_secs(10);
-/// How far behind a tracker's list of comments may be: until then it does not show that a comment is missing.
-const LISTED: SignedDuration = SignedDuration::from_secs(60);
+/// How far two clocks of ours may be apart, both ways.
+const SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// One text to be said under one name.
 pub(crate) struct Say {
@@ -144,7 +144,7 @@ async fn post(
     let now = function.engine.clock.now();
     let until = before.as_ref().and_then(|item| item.lease_until);
     // A lease that seems longer than any was taken before the clock was set back.
-    if let Some(until) = until.filter(|until| *until > now && *until <= now + LEASE) {
+    if let Some(until) = until.filter(|until| *until > now && *until <= now + LEASE + SKEW) {
         let rest = u32::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1;
         return Ok(Some(rest.min(SOON)));
     }
@@ -213,7 +213,9 @@ impl Writing<'_> {
         let asked = self.function.engine.clock.now();
         let found = tracker.find(ctx, key, &marker).await?;
         let Some(first) = found.iter().find(|posted| Some(posted.id.as_str()) == id).or(found.first()) else {
-            let listed = begun.map(|begun| (begun + LISTED).duration_since(asked).as_secs()).filter(|rest| *rest > 0);
+            let lag = SignedDuration::try_from(tracker.lag()).unwrap_or(SignedDuration::ZERO);
+            let listed = begun.filter(|_| !lag.is_zero()).map(|begun| (begun + lag).duration_since(asked).as_secs());
+            let listed = listed.filter(|rest| *rest > 0);
             if let Some(rest) = listed {
                 return Ok(Err(u32::try_from(rest).unwrap_or(0) + 1));
             }

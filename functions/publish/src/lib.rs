@@ -61,7 +61,8 @@ impl Work for Publish {
             Ok(checks) => checks,
             Err((names, _)) if ticket.intent.is_some() => {
                 let names = names.join(", ");
-                let what = format!("the push was under way when {names} lost the right to approve; restore it, or cancel");
+                let what =
+                    format!("the push was under way when {names} lost the right to approve; restore it, or cancel");
                 return Err(Failure::new(Fault::Permission, what));
             }
             Err((names, least)) => return Ok(Turn::done(Outcome::ApprovalLapsed { names, least }, Vec::new())),

@@ -185,12 +185,7 @@ pub async fn connected(engine: &Engine, connection: &str) -> Result<Option<Write
 }
 
 /// What must still hold when something is done on a member's word; `None` when the member's role is less by now.
-pub async fn still(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    member: &MemberId,
-    least: Role,
-) -> Result<Option<Write>, Failure> {
+pub async fn still(engine: &Engine, ctx: &TenantCtx, member: &MemberId, least: Role) -> Result<Option<Write>, Failure> {
     let key = Key::of(ctx, "", format!("MEMBER#{member}"));
     let Some(item) = engine.table.get(&key).await? else {
         return Ok(None);

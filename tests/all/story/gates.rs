@@ -138,3 +138,26 @@ fn names_in(dir: &std::path::Path) -> Vec<String> {
 fn world_outside() -> Vec<u8> {
     std::fs::read("/etc/passwd").unwrap_or_default()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_lost_the_right_to_approve_has_not_approved() {
+    let world = World::start(Setup { policy: "implement_on_approval = false".to_owned(), ..Setup::default() }).await;
+    world.planned("SHOP-1", "Tax", TAX).await;
+    world.approve("apo", "SHOP-1").await;
+    world.reaches("SHOP-1", "plan_approved").await;
+    let client = world.client("ada");
+    let id = domain::id::MemberId::parse("mem_apo").unwrap();
+    let row = engine::directory::MemberRow { id, name: "apo".to_owned(), role: domain::principal::Role::Writer };
+    engine::directory::store_member(&world.system.engine, client.ctx(), &row, &[]).await.unwrap();
+    world.say("ada", "SHOP-1", "implement").await;
+    let ticket = world.reaches("SHOP-1", "awaiting_diff_approval").await;
+    assert_eq!(world.branches(), ["main"], "nothing is pushed on a word that counts no more");
+    let State::AwaitingDiffApproval { reasons } = ticket.state else { panic!("no gate was hit") };
+    assert_eq!(names(&reasons), ["approval_lapsed"]);
+    let shown = world.hears("SHOP-1", "This diff needs a look").await;
+    assert!(shown.contains("was approved by apo, who may no longer approve"), "{shown}");
+    assert!(matches!(world.approve("apo", "SHOP-1").await, Answer::Told { refused: true, .. }));
+    world.approve("ada", "SHOP-1").await;
+    world.reaches("SHOP-1", "in_review").await;
+    world.end().await;
+}

@@ -51,8 +51,8 @@ pub fn kept() -> Vec<u64> {
 
 /// Runs seeds; every hundredth twice, and both times have to agree.
 pub fn seeds(range: Range<u64>, mutant: Option<Mutant>, threads: usize) -> Found {
-    let plans = range.map(|seed| Plan { mutant, again: seed % 100 == 0, ..Plan::of(seed) });
-    plans_of(plans.collect(), threads)
+    let plans: Vec<Plan> = range.map(|seed| Plan { mutant, again: seed % 100 == 0, ..Plan::of(seed) }).collect();
+    plans_of(&plans, threads)
 }
 
 /// The first of the seeds at which a mutant is caught.
@@ -70,14 +70,14 @@ pub fn first(range: Range<u64>, mutant: Mutant, threads: usize) -> Option<(u64, 
 }
 
 /// Carries plans out on several threads.
-pub fn plans_of(plans: Vec<Plan>, threads: usize) -> Found {
+pub fn plans_of(plans: &[Plan], threads: usize) -> Found {
     let start = now();
     let next = AtomicU64::new(0);
     let mut found = Found::default();
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::channel();
         for _ in 0..threads.max(1) {
-            let (send, next, plans) = (send.clone(), &next, &plans);
+            let (send, next) = (send.clone(), &next);
             scope.spawn(move || {
                 loop {
                     let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);

@@ -1,5 +1,7 @@
 //! The engine under deterministic simulation: the real functions, simulated ports, virtual time, one thread.
 
+#![allow(clippy::indexing_slicing, reason = "a slip in a simulation is to stop it")]
+
 pub mod campaign;
 pub mod clockwork;
 pub mod fault;

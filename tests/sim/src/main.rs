@@ -10,6 +10,7 @@ use sim::run::{Plan, run};
 use sim::{campaign, matrix};
 
 /// Runs the engine under simulation, seed after seed.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Parser)]
 #[command(name = "sim")]
 struct Arguments {
@@ -70,7 +71,9 @@ fn say(text: &str) {
 fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
     let threads = arguments.threads.unwrap_or_else(campaign::threads);
     let mutant = match &arguments.mutant {
-        Some(name) => Some(Mutant::named(name).with_context(|| format!("there is no mutant `{name}`; --list-mutants lists them"))?),
+        Some(name) => Some(
+            Mutant::named(name).with_context(|| format!("there is no mutant `{name}`; --list-mutants lists them"))?,
+        ),
         None => None,
     };
     if arguments.list_mutants {
@@ -80,7 +83,7 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
         return Ok(true);
     }
     if arguments.all {
-        let old = campaign::plans_of(campaign::kept().into_iter().map(Plan::of).collect(), threads);
+        let old = campaign::plans_of(&campaign::kept().into_iter().map(Plan::of).collect::<Vec<_>>(), threads);
         say(&format!("seeds that once failed: {old}"));
         let holds = old.broken.is_empty() && many(arguments, None, threads);
         return Ok(holds && crash(threads, 4) && kill(arguments, threads));
@@ -115,8 +118,11 @@ fn one(arguments: &Arguments, seed: u64, mutant: Option<Mutant>) -> bool {
 fn many(arguments: &Arguments, mutant: Option<Mutant>, threads: usize) -> bool {
     let found = campaign::seeds(arguments.from..arguments.from + arguments.seeds, mutant, threads);
     if arguments.json {
-        let broken: Vec<_> =
-            found.broken.iter().map(|(seed, b)| json!({ "seed": seed, "invariant": b.invariant, "what": b.what })).collect();
+        let broken: Vec<_> = found
+            .broken
+            .iter()
+            .map(|(seed, b)| json!({ "seed": seed, "invariant": b.invariant, "what": b.what }))
+            .collect();
         let line = json!({
             "seeds": found.seeds, "violations": found.broken.len(), "seeds_per_second": found.seeds_per_second(),
             "liveness_ms": found.liveness_ms(), "calls": found.calls, "harms": found.harms, "ends": found.ends, "broken": broken });
@@ -136,15 +142,13 @@ fn crash(threads: usize, every: usize) -> bool {
 fn kill(arguments: &Arguments, threads: usize) -> bool {
     let mut all = true;
     for mutant in Mutant::ALL {
-        match campaign::first(arguments.from..arguments.from + arguments.seeds, mutant, threads) {
-            Some((seed, broken)) => {
-                let what = broken.what.lines().next().unwrap_or("");
-                say(&format!("{:30} seed {seed:5}  invariant {}: {what}", mutant.name(), broken.invariant));
-            }
-            None => {
-                all = false;
-                say(&format!("{:30} NOT CAUGHT", mutant.name()));
-            }
+        let range = arguments.from..arguments.from + arguments.seeds;
+        if let Some((seed, broken)) = campaign::first(range, mutant, threads) {
+            let what = broken.what.lines().next().unwrap_or("");
+            say(&format!("{:30} seed {seed:5}  invariant {}: {what}", mutant.name(), broken.invariant));
+        } else {
+            all = false;
+            say(&format!("{:30} NOT CAUGHT", mutant.name()));
         }
     }
     all

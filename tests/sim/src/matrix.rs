@@ -46,15 +46,15 @@ pub fn all(threads: usize, every: usize) -> Matrix {
     matrix.steps = (calm.calls, calm.writes.len());
     matrix.broken.extend(calm.broken.map(|broken| ("nothing".to_owned(), broken)));
     let crashes: Vec<Vec<(u64, Harm)>> = (0..calm.calls).map(|at| vec![(at, Harm::Crash)]).collect();
-    matrix.runs[0] = matrix.run(crashes, threads);
+    matrix.runs[0] = matrix.run(&crashes, threads);
     // A crash before the next write is a crash after the last one: state is the same at both.
     let pairs = calm.writes.iter().enumerate().flat_map(|(index, first)| {
         let later = calm.writes.get(index + 1..).unwrap_or_default();
         later.iter().map(|second| vec![(*first, Harm::Crash), (*second, Harm::Crash)]).collect::<Vec<_>>()
     });
-    matrix.runs[1] = matrix.run(pairs.step_by(every.max(1)).collect(), threads);
+    matrix.runs[1] = matrix.run(&pairs.step_by(every.max(1)).collect::<Vec<_>>(), threads);
     let answers = (0..calm.calls).flat_map(|at| Harm::ANSWERS.map(|harm| vec![(at, harm)]));
-    matrix.runs[2] = matrix.run(answers.collect(), threads);
+    matrix.runs[2] = matrix.run(&answers.collect::<Vec<_>>(), threads);
     for seed in 0..20 {
         let report = run(plan(seed, Faults::every_message_twice()));
         matrix.runs[3] += 1;
@@ -64,11 +64,12 @@ pub fn all(threads: usize, every: usize) -> Matrix {
 }
 
 impl Matrix {
-    fn run(&mut self, harms: Vec<Vec<(u64, Harm)>>, threads: usize) -> u64 {
+    fn run(&mut self, harms: &[Vec<(u64, Harm)>], threads: usize) -> u64 {
         // The number of the harms is the run's name; chance is the same in all.
         let plans = harms.iter().map(|harms| plan(0, Faults::exactly(harms.iter().copied())));
+        let plans: Vec<Plan> = plans.collect();
         let count = harms.len() as u64;
-        let found = plans_of(plans.collect(), threads);
+        let found = plans_of(&plans, threads);
         for (_, broken) in found.broken {
             self.broken.push(("a matrix run".to_owned(), broken));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -134,80 +135,82 @@ fn is_ticket(key: &Key) -> bool {
     key.sort() == "TICKET" && key.partition().contains("#TICKET#")
 }
 
+fn row(write: &mut Write) -> Option<&mut Item> {
+    match write {
+        Write::Put { item, .. } => Some(item),
+        Write::Add { .. } | Write::Delete { .. } | Write::Check { .. } => None,
+    }
+}
+
 impl WrongTable {
-    async fn wrong(&self, mut writes: Vec<Write>) -> Result<(), TableError> {
-        match self.mutant {
-            Mutant::DedupesFirst => {
-                let ledger = |write: &Write| matches!(write, Write::Put { item, .. } if item.key.partition().contains("#SEEN#BODY#"));
-                let (rows, rest): (Vec<Write>, Vec<Write>) = writes.into_iter().partition(ledger);
-                if !rows.is_empty() && !rest.is_empty() {
-                    let count = rest.len();
-                    self.inner.transact(rows).await.map_err(|error| match error {
-                        TableError::Condition { .. } => TableError::Condition { write: count },
-                        other => other,
-                    })?;
-                    return self.inner.transact(rest).await;
-                }
-                return self.inner.transact(if rows.is_empty() { rest } else { rows }).await;
-            }
-            Mutant::NoFence => {
-                for write in &mut writes {
-                    if let Write::Put { item, when } = write
-                        && is_ticket(&item.key)
-                    {
-                        let stored = self.inner.peek(&item.key).map_or(0, |item| item.fence);
-                        let takes = when.iter().any(|c| matches!(c, Condition::NotBefore(_)));
-                        item.fence = if takes { stored + 1 } else { stored };
-                        when.retain(|c| !matches!(c, Condition::FenceIs(_)));
-                        if takes {
-                            held(&self.taken).insert((self.clockwork.current(), item.key.clone()), stored + 1);
-                        }
-                    }
-                }
-            }
-            Mutant::ForgetsCommands => {
-                let later = self.clockwork.at() + SignedDuration::from_hours(1);
-                for write in &mut writes {
-                    if let Write::Put { item, .. } = write
-                        && item.key.partition().contains("#SEEN#CMD#")
-                    {
-                        item.expires = Some(later);
-                    }
-                }
-            }
-            Mutant::SettlesAfterwards => {
-                let reserves = writes.iter().any(|w| matches!(w, Write::Put { item, .. } if item.key.sort().starts_with("RESERVATION#")));
-                for write in writes.iter_mut().filter(|_| reserves) {
-                    match write {
-                        Write::Put { item, .. } => {
-                            if let Some(micros) = item.body.get_mut("micros") {
-                                *micros = json!(0);
-                            }
-                        }
-                        Write::Add { amount, .. } => *amount = 0,
-                        Write::Delete { .. } | Write::Check { .. } => {}
-                    }
-                }
-            }
-            Mutant::IntendsAfterwards => {
-                let intends = |write: &Write| matches!(write, Write::Put { item, .. } if is_ticket(&item.key) && !item.body["intent"].is_null() && item.body["state"]["state"] == "publishing" && item.lease_until.is_some());
-                if writes.iter().any(intends) && self.clockwork.who().name == "publish" {
-                    for write in &mut writes {
-                        if let Write::Put { item, .. } = write
-                            && is_ticket(&item.key)
-                        {
-                            item.body["intent"] = Value::Null;
-                        }
-                    }
-                }
-            }
-            Mutant::AcksFirst
-            | Mutant::AcksWhatItLost
-            | Mutant::ApprovesAnything
-            | Mutant::OpensWithoutLooking
-            | Mutant::IgnoresMarkers => {}
+    /// Writes the ledger's row, and what it stands for afterwards.
+    async fn dedupes_first(&self, writes: Vec<Write>) -> Result<(), TableError> {
+        let ledger = |write: &Write| match write {
+            Write::Put { item, .. } => item.key.partition().contains("#SEEN#BODY#"),
+            Write::Add { .. } | Write::Delete { .. } | Write::Check { .. } => false,
+        };
+        let (rows, rest): (Vec<Write>, Vec<Write>) = writes.into_iter().partition(ledger);
+        if rows.is_empty() || rest.is_empty() {
+            return self.inner.transact(if rows.is_empty() { rest } else { rows }).await;
         }
-        self.inner.transact(writes).await
+        let last = rest.len();
+        if let Err(error) = self.inner.transact(rows).await {
+            let seen = matches!(error, TableError::Condition { .. });
+            return Err(if seen { TableError::Condition { write: last } } else { error });
+        }
+        self.inner.transact(rest).await
+    }
+
+    fn compares_no_fence(&self, writes: &mut [Write]) {
+        for write in writes {
+            if let Write::Put { item, when } = write
+                && is_ticket(&item.key)
+            {
+                let stored = self.inner.peek(&item.key).map_or(0, |item| item.fence);
+                let takes = when.iter().any(|c| matches!(c, Condition::NotBefore(_)));
+                item.fence = if takes { stored + 1 } else { stored };
+                when.retain(|c| !matches!(c, Condition::FenceIs(_)));
+                if takes {
+                    held(&self.taken).insert((self.clockwork.current(), item.key.clone()), stored + 1);
+                }
+            }
+        }
+    }
+
+    fn forgets_commands(&self, writes: &mut [Write]) {
+        let later = self.clockwork.at() + SignedDuration::from_hours(1);
+        for item in writes.iter_mut().filter_map(row).filter(|item| item.key.partition().contains("#SEEN#CMD#")) {
+            item.expires = Some(later);
+        }
+    }
+
+    fn reserves_nothing(writes: &mut [Write]) {
+        let reserves = |write: &mut Write| row(write).is_some_and(|item| item.key.sort().starts_with("RESERVATION#"));
+        if !writes.iter_mut().any(reserves) {
+            return;
+        }
+        for write in writes {
+            match write {
+                Write::Put { item, .. } => item.body["micros"] = json!(0),
+                Write::Add { amount, .. } => *amount = 0,
+                Write::Delete { .. } | Write::Check { .. } => {}
+            }
+        }
+    }
+
+    fn intends_nothing(&self, writes: &mut [Write]) {
+        if self.clockwork.who().name != "publish" {
+            return;
+        }
+        let intends = |item: &&mut Item| {
+            is_ticket(&item.key)
+                && !item.body["intent"].is_null()
+                && item.body["state"]["state"] == "publishing"
+                && item.lease_until.is_some()
+        };
+        for item in writes.iter_mut().filter_map(row).filter(intends) {
+            item.body["intent"] = Value::Null;
+        }
     }
 }
 
@@ -233,8 +236,20 @@ impl Table for WrongTable {
         self.inner.query(index, partition, prefix, limit, cursor).await
     }
 
-    async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError> {
-        self.wrong(writes).await
+    async fn transact(&self, mut writes: Vec<Write>) -> Result<(), TableError> {
+        match self.mutant {
+            Mutant::DedupesFirst => return self.dedupes_first(writes).await,
+            Mutant::NoFence => self.compares_no_fence(&mut writes),
+            Mutant::ForgetsCommands => self.forgets_commands(&mut writes),
+            Mutant::SettlesAfterwards => Self::reserves_nothing(&mut writes),
+            Mutant::IntendsAfterwards => self.intends_nothing(&mut writes),
+            Mutant::AcksFirst
+            | Mutant::AcksWhatItLost
+            | Mutant::ApprovesAnything
+            | Mutant::OpensWithoutLooking
+            | Mutant::IgnoresMarkers => {}
+        }
+        self.inner.transact(writes).await
     }
 
     async fn due(&self, proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
@@ -247,6 +262,10 @@ struct Blind(Arc<SimTracker>);
 
 #[async_trait]
 impl Tracker for Blind {
+    fn lag(&self) -> Duration {
+        self.0.lag()
+    }
+
     async fn find(&self, _ctx: &TenantCtx, _key: &TrackerKey, _marker: &str) -> Result<Vec<Posted>, Failure> {
         Ok(Vec::new())
     }

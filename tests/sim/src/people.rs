@@ -45,13 +45,15 @@ impl People {
             self.world.watch.approves(&errand.firm.id, &errand.key, by.id, hash);
         }
         self.world.clockwork.tell(|| format!("{} says on {}: {text}", by.id, errand.key));
-        send(&self.world, &self.post, &errand.firm, commented(&self.world, errand, by, id, text));
+        send(&self.world, &self.post, &errand.firm, &commented(&self.world, errand, by, id, text));
     }
 
     /// Somebody sets or removes the label.
     pub fn label(&self, errand: &Errand, by: &Person, set: bool) {
-        self.world.clockwork.tell(|| format!("{} {} the label on {}", by.id, if set { "sets" } else { "removes" }, errand.key));
-        send(&self.world, &self.post, &errand.firm, labelled(&self.world, errand, by, set));
+        self.world
+            .clockwork
+            .tell(|| format!("{} {} the label on {}", by.id, if set { "sets" } else { "removes" }, errand.key));
+        send(&self.world, &self.post, &errand.firm, &labelled(&self.world, errand, by, set));
     }
 
     fn person(&self) -> Person {
@@ -135,13 +137,13 @@ impl People {
                 let path = if self.chance(300) { "src/c.txt" } else { "src/a.txt" };
                 let id = self.comments.fetch_add(2, Ordering::Relaxed);
                 for delivery in reviewed(&errand.firm, &PEOPLE[3], pull.number, id, path) {
-                    send(&self.world, &self.post, &errand.firm, delivery);
+                    send(&self.world, &self.post, &errand.firm, &delivery);
                 }
             }
             2 if !tidy => self.say(errand, &PEOPLE[3], "@prfactory fix please change it"),
             3 if !tidy => {
                 let delivery = checks_failed(&errand.firm, pull.number, pull.head.as_str());
-                send(&self.world, &self.post, &errand.firm, delivery);
+                send(&self.world, &self.post, &errand.firm, &delivery);
             }
             4 if !tidy => self.ends(errand, pull.number, false),
             _ => self.ends(errand, pull.number, true),
@@ -158,9 +160,14 @@ impl People {
                 && pull.opened.state == PullRequestState::Merged
         });
         if was_open || !merged || closed_before {
-            send(&self.world, &self.post, &errand.firm, closed(&errand.firm, number, merged && (was_open || closed_before)));
+            send(
+                &self.world,
+                &self.post,
+                &errand.firm,
+                &closed(&errand.firm, number, merged && (was_open || closed_before)),
+            );
         } else {
-            send(&self.world, &self.post, &errand.firm, closed(&errand.firm, number, false));
+            send(&self.world, &self.post, &errand.firm, &closed(&errand.firm, number, false));
         }
     }
 
@@ -223,7 +230,7 @@ impl People {
 
     fn uninstall(&self, firm: &Firm) {
         self.world.clockwork.tell(|| format!("{} uninstalls the app", firm.id));
-        send(&self.world, &self.post, firm, uninstalled(firm));
+        send(&self.world, &self.post, firm, &uninstalled(firm));
     }
 
     /// Somebody moves the base branch, or the ticket's own.

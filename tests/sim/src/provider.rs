@@ -61,7 +61,11 @@ impl Delivery {
         let signature = secret.map(|secret| sign(&secret, &body)).unwrap_or_default();
         let path = format!("/webhooks/jira/{}/1", firm.endpoint);
         let headers = vec![("x-hub-signature".to_owned(), signature)];
-        Self { request: Request { method: "POST".to_owned(), path, headers, body }, jira: true, made: event["timestamp"].as_i64().map(|at| at * 1_000) }
+        Self {
+            request: Request { method: "POST".to_owned(), path, headers, body },
+            jira: true,
+            made: event["timestamp"].as_i64().map(|at| at * 1_000),
+        }
     }
 
     /// A delivery of GitHub through a tenant's installation.
@@ -163,7 +167,7 @@ pub fn uninstalled(firm: &Firm) -> Delivery {
 }
 
 /// Sends a delivery as its provider does: after a while, again when nobody takes it, at times twice.
-pub fn send(world: &Arc<World>, post: &Arc<Post>, firm: &Firm, delivery: Delivery) {
+pub fn send(world: &Arc<World>, post: &Arc<Post>, firm: &Firm, delivery: &Delivery) {
     held(&post.sent).push((firm.clone(), delivery.clone()));
     let wild = world.clockwork.wild();
     let late = if wild { world.clockwork.between(0, 30 * SECOND) } else { world.clockwork.between(0, SECOND) };

@@ -249,9 +249,12 @@ impl Run {
     /// Says whether people themselves made it impossible to go on.
     fn stuck(&self, ticket: Option<&domain::ticket::Ticket>) -> bool {
         let Some(ticket) = ticket else {
-            return self.world.table.all(|key| key.partition().starts_with("INSTALLATION#")).iter().any(|item| {
-                item.body.get("revoked") == Some(&true.into())
-            });
+            return self
+                .world
+                .table
+                .all(|key| key.partition().starts_with("INSTALLATION#"))
+                .iter()
+                .any(|item| item.body.get("revoked") == Some(&true.into()));
         };
         match &ticket.state {
             State::Failed { error, .. } => {
@@ -259,7 +262,24 @@ impl Run {
                 matches!(error.fault, domain::error::Fault::Conflict | domain::error::Fault::Permission)
             }
             State::Paused { why, .. } => *why == domain::state::PauseReason::MonthlyBudget,
-            _ => ticket.connection.is_some() && self.stuck(None),
+            State::Snapshotting { .. }
+            | State::Analyzing
+            | State::AwaitingAnswers
+            | State::Refining
+            | State::AwaitingRefinementApproval
+            | State::Planning
+            | State::AwaitingPlanApproval
+            | State::PlanApproved
+            | State::Implementing
+            | State::Reviewing
+            | State::AwaitingDiffApproval { .. }
+            | State::Publishing
+            | State::InReview
+            | State::Revising
+            | State::Cancelling { .. }
+            | State::Completed
+            | State::Closed
+            | State::Cancelled => ticket.connection.is_some() && self.stuck(None),
         }
     }
 
@@ -278,10 +298,12 @@ impl Run {
         for ticket in self.world.watch.tickets() {
             let kind = format!("{}-status", ticket.id);
             let mine = |c: &&crate::port::Comment| c.tenant == ticket.tenant && marker(&c.posted.text) == kind;
-            let spoiled = self.world.watch.was_deleted(&ticket.tenant, &ticket.key, &format!("<!-- prfactory:{kind} -->"));
+            let spoiled =
+                self.world.watch.was_deleted(&ticket.tenant, &ticket.key, &format!("<!-- prfactory:{kind} -->"));
             match comments.iter().find(mine) {
                 Some(comment) if !comment.posted.text.contains(ticket.state.explained().0) && !spoiled => {
-                    let what = format!("{} is {}, and people read: {}", ticket.key, ticket.state.name(), comment.posted.text);
+                    let what =
+                        format!("{} is {}, and people read: {}", ticket.key, ticket.state.name(), comment.posted.text);
                     self.world.watch.breaks(4, what);
                 }
                 None if !spoiled => self.world.watch.breaks(4, format!("{} has no status comment", ticket.key)),
@@ -317,7 +339,7 @@ impl Run {
         let sent = self.post.sent();
         for (firm, delivery) in sent {
             if self.world.clockwork.chance(200) {
-                send(&self.world, &self.post, &firm, delivery);
+                send(&self.world, &self.post, &firm, &delivery);
             }
         }
         for errand in self.scene.errands.clone() {
@@ -326,7 +348,7 @@ impl Run {
                 &self.world,
                 &self.post,
                 &errand.firm,
-                commented(&self.world, &errand, &PEOPLE[0], id, "@prfactory status"),
+                &commented(&self.world, &errand, &PEOPLE[0], id, "@prfactory status"),
             );
         }
         let now = self.world.clockwork.now();

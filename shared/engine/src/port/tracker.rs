@@ -1,5 +1,7 @@
 //! The tracker: what people read beside their ticket.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::error::Failure;
 use domain::name::TrackerKey;
@@ -19,6 +21,9 @@ pub struct Posted {
 /// Where tickets live.
 #[async_trait]
 pub trait Tracker: Send + Sync {
+    /// How long a comment may be there before [`Tracker::find`] shows it.
+    fn lag(&self) -> Duration;
+
     /// Finds our own comments on a ticket that carry a marker, oldest first.
     async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure>;
 

@@ -8,9 +8,9 @@ use domain::Timestamp;
 use domain::error::Failure;
 use engine::port::{Clock, Ids, Secret, Secrets};
 
+use crate::clockwork::Op;
 use crate::clockwork::{Clockwork, Micros, stamp};
 use crate::port::failure;
-use crate::clockwork::Op;
 
 /// True time.
 #[derive(Clone)]

@@ -14,11 +14,14 @@ use crate::clockwork::{Clockwork, Op};
 use crate::port::{failure, held};
 use crate::watch::Watch;
 
+/// Whose, and which.
+type Place = (TenantId, ContentHash);
+
 /// The blobs of one run.
 pub struct SimBlobs {
     clockwork: Clockwork,
     watch: Arc<Watch>,
-    kept: Mutex<BTreeMap<(TenantId, ContentHash), Arc<[u8]>>>,
+    kept: Mutex<BTreeMap<Place, Arc<[u8]>>>,
 }
 
 impl SimBlobs {

@@ -59,9 +59,10 @@ impl SimForge {
     /// What a person does to an open pull request; says whether it was open.
     pub fn end(&self, tenant: &TenantId, repo: &str, number: u64, state: PullRequestState) -> bool {
         let mut all = held(&self.state);
-        let pull = all.pulls.iter_mut().find(|pull| {
-            (&pull.tenant, pull.repo.as_str(), pull.opened.reference.number) == (tenant, repo, number)
-        });
+        let pull = all
+            .pulls
+            .iter_mut()
+            .find(|pull| (&pull.tenant, pull.repo.as_str(), pull.opened.reference.number) == (tenant, repo, number));
         match pull {
             Some(pull) if pull.opened.state == PullRequestState::Open => {
                 pull.opened.state = state;
@@ -101,7 +102,13 @@ impl SimForge {
     }
 
     /// Creates on the wire; `None` when the wire says that there is one already.
-    pub(crate) fn create(&self, ctx: &TenantCtx, target: &Target, head: &CommitSha, text: &PullRequestText) -> Result<Option<Opened>, Failure> {
+    pub(crate) fn create(
+        &self,
+        ctx: &TenantCtx,
+        target: &Target,
+        head: &CommitSha,
+        text: &PullRequestText,
+    ) -> Result<Option<Opened>, Failure> {
         self.allowed(ctx)?;
         let late = self.clockwork.wild() && self.clockwork.chance(300);
         let listed = self.clockwork.now() + if late { self.clockwork.between(0, 45 * SECOND) } else { 0 };
@@ -111,8 +118,11 @@ impl SimForge {
             return Ok(None);
         }
         let number = 1 + state.pulls.len() as u64;
-        let reference =
-            PullRequestRef { number, url: format!("https://forge.example/{}/pull/{number}", target.repo), head: head.clone() };
+        let reference = PullRequestRef {
+            number,
+            url: format!("https://forge.example/{}/pull/{number}", target.repo),
+            head: head.clone(),
+        };
         let opened = Opened { reference, state: PullRequestState::Open, text: text.clone() };
         let pull = Pull {
             tenant: ctx.tenant().clone(),
@@ -139,7 +149,13 @@ impl SimForge {
 #[async_trait]
 impl Forge for SimForge {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { drafts: true, reactions: false, resolvable_threads: false, check_runs: false, api_commits: false }
+        Capabilities {
+            drafts: true,
+            reactions: false,
+            resolvable_threads: false,
+            check_runs: false,
+            api_commits: false,
+        }
     }
 
     async fn find(&self, ctx: &TenantCtx, target: &Target) -> Result<Option<Opened>, Failure> {
@@ -186,7 +202,8 @@ impl Forge for SimForge {
         let update = || {
             self.allowed(ctx)?;
             let mut state = held(&self.state);
-            let found = state.pulls.iter_mut().find(|p| Self::is(p, ctx, target) && p.opened.reference.number == number);
+            let found =
+                state.pulls.iter_mut().find(|p| Self::is(p, ctx, target) && p.opened.reference.number == number);
             let pull = found.ok_or_else(|| Failure::new(Fault::Invalid, "there is no such pull request"))?;
             if pull.opened.state == PullRequestState::Open {
                 pull.opened.reference.head = head.clone();

@@ -76,7 +76,11 @@ impl SimModel {
         let calls: Vec<ToolCall> = calls
             .into_iter()
             .enumerate()
-            .map(|(at, (name, input))| ToolCall { id: format!("call_{}_{at}", said.turns), name: name.to_owned(), input })
+            .map(|(at, (name, input))| ToolCall {
+                id: format!("call_{}_{at}", said.turns),
+                name: name.to_owned(),
+                input,
+            })
             .collect();
         let blocks: Vec<Value> =
             calls.iter().map(|c| json!({ "type": "tool_use", "id": c.id, "name": c.name, "input": c.input })).collect();
@@ -93,7 +97,11 @@ impl SimModel {
             2 => (Vec::new(), Stop::MaxTokens, "I was about to".to_owned()),
             3 => (Vec::new(), Stop::Refusal, String::new()),
             4 => (vec![("submit", json!({ "summary": "x".repeat(20_000) }))], Stop::ToolUse, String::new()),
-            _ => (vec![("read", json!("not an object")), ("no_such_tool", json!({}))], Stop::Other("pause_turn".to_owned()), String::new()),
+            _ => (
+                vec![("read", json!("not an object")), ("no_such_tool", json!({}))],
+                Stop::Other("pause_turn".to_owned()),
+                String::new(),
+            ),
         }
     }
 
@@ -120,7 +128,9 @@ impl SimModel {
                 } else {
                     json!([])
                 };
-                submit(json!({ "understanding": "It is clear.", "relevant_files": ["src/a.txt"], "questions": questions }))
+                submit(
+                    json!({ "understanding": "It is clear.", "relevant_files": ["src/a.txt"], "questions": questions }),
+                )
             }
             "refine" => submit(json!({
                 "title": "A clear title", "description": "What is wanted.",
@@ -164,15 +174,20 @@ impl SimModel {
                     let value = result.split("value = ").nth(1).and_then(|rest| rest.split_whitespace().next());
                     let new = format!("value = {}", self.clockwork.below(1_000_000) + 10);
                     match value {
-                        Some(old) => calls.push(("edit", json!({ "path": path, "old": format!("value = {old}"), "new": new }))),
+                        Some(old) => {
+                            calls.push(("edit", json!({ "path": path, "old": format!("value = {old}"), "new": new })));
+                        }
                         None => calls.push(("create", json!({ "path": path, "content": format!("{new}\n") }))),
                     }
                 }
                 calls
             }
             _ => {
-                let threads: Vec<Value> =
-                    said.threads.iter().map(|id| json!({ "id": id, "disposition": "fixed", "text": "Done." })).collect();
+                let threads: Vec<Value> = said
+                    .threads
+                    .iter()
+                    .map(|id| json!({ "id": id, "disposition": "fixed", "text": "Done." }))
+                    .collect();
                 if said.task == "revise" {
                     vec![("submit", json!({ "summary": "Worked through.", "threads": threads }))]
                 } else {
@@ -224,7 +239,8 @@ impl Said {
         };
         let mut last = Vec::new();
         let mut messages = request.messages.iter().rev();
-        if let (Some(Utterance::User { blocks }), Some(Utterance::Assistant { opaque })) = (messages.next(), messages.next())
+        if let (Some(Utterance::User { blocks }), Some(Utterance::Assistant { opaque })) =
+            (messages.next(), messages.next())
         {
             let calls: Vec<Value> = serde_json::from_str(opaque).unwrap_or_default();
             let name = |call: &Value| call.get("name").and_then(Value::as_str).unwrap_or("").to_owned();

@@ -120,7 +120,12 @@ impl SimQueue {
         live.map(|message| message.visible).min()
     }
 
-    fn change(&self, queue: &'static str, receipt: &str, change: impl FnOnce(&mut Vec<Message>, usize)) -> Result<(), Failure> {
+    fn change(
+        &self,
+        queue: &'static str,
+        receipt: &str,
+        change: impl FnOnce(&mut Vec<Message>, usize),
+    ) -> Result<(), Failure> {
         let foreign = || Failure::new(Fault::Bug, "a receipt of another queue");
         let (id, receipt) = receipt.split_once(':').ok_or_else(foreign)?;
         let (id, receipt): (u64, u64) = (id.parse().map_err(|_| foreign())?, receipt.parse().map_err(|_| foreign())?);
@@ -233,8 +238,12 @@ impl Queue for SimQueue {
             let queues = held(&self.queues);
             let messages = queues.kept.get(queue).map_or(&[][..], Vec::as_slice);
             let dead = messages.iter().filter(|message| message.dead).take(max);
-            dead.map(|m| Delivered { receipt: format!("{}:{}", m.id, m.receipt), body: m.body.clone(), receives: m.receives })
-                .collect()
+            dead.map(|m| Delivered {
+                receipt: format!("{}:{}", m.id, m.receipt),
+                body: m.body.clone(),
+                receives: m.receives,
+            })
+            .collect()
         };
         match self.clockwork.call(Op::read("queue.receive_dead"), find).await {
             Ok(found) => Ok(found),

@@ -79,11 +79,18 @@ impl SimSource {
     }
 
     /// What a person or another tool pushes to a branch; makes repository and branch where absent.
-    pub fn commit(&self, tenant: &TenantId, repo: &str, branch: &str, change: impl FnOnce(&mut BTreeMap<RepoPath, String>)) {
+    pub fn commit(
+        &self,
+        tenant: &TenantId,
+        repo: &str,
+        branch: &str,
+        change: impl FnOnce(&mut BTreeMap<RepoPath, String>),
+    ) {
         let mut repos = held(&self.repos);
         let repo = repos.entry((tenant.clone(), repo.to_owned())).or_default();
         let head = repo.branches.get(branch).cloned();
-        let mut files = head.as_ref().and_then(|head| repo.commits.get(head)).map(|c| c.files.clone()).unwrap_or_default();
+        let mut files =
+            head.as_ref().and_then(|head| repo.commits.get(head)).map(|c| c.files.clone()).unwrap_or_default();
         change(&mut files);
         let at = self.clockwork.at().to_string();
         let commit = Commit { files, parents: head.into_iter().collect(), message: "by a person".to_owned(), at };

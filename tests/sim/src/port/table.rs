@@ -36,7 +36,7 @@ impl<T: Clone> Shown<T> {
 
 #[derive(Default)]
 struct Rows {
-    rows: BTreeMap<Key, Arc<Item>>,
+    kept: BTreeMap<Key, Arc<Item>>,
     due: BTreeMap<Key, Shown<Timestamp>>,
     listing: BTreeMap<Key, Shown<Arc<Item>>>,
 }
@@ -45,46 +45,46 @@ struct Rows {
 pub struct SimTable {
     clockwork: Clockwork,
     watch: Arc<Watch>,
-    rows: Mutex<Rows>,
+    state: Mutex<Rows>,
 }
 
 impl SimTable {
     /// An empty table.
     pub fn new(clockwork: Clockwork, watch: Arc<Watch>) -> Self {
-        Self { clockwork, watch, rows: Mutex::default() }
+        Self { clockwork, watch, state: Mutex::default() }
     }
 
     /// Looks at a row without being one of the functions.
     pub fn peek(&self, key: &Key) -> Option<Item> {
-        held(&self.rows).rows.get(key).map(|item| Item::clone(item))
+        held(&self.state).kept.get(key).map(|item| item.as_ref().clone())
     }
 
     /// Looks at every row that fits.
     pub fn all(&self, fits: impl Fn(&Key) -> bool) -> Vec<Item> {
-        held(&self.rows).rows.iter().filter(|(key, _)| fits(key)).map(|(_, item)| Item::clone(item)).collect()
+        held(&self.state).kept.iter().filter(|(key, _)| fits(key)).map(|(_, item)| Item::clone(item)).collect()
     }
 
     /// Says whether any row fits.
     pub fn any(&self, fits: impl Fn(&Key) -> bool) -> bool {
-        held(&self.rows).rows.keys().any(fits)
+        held(&self.state).kept.keys().any(fits)
     }
 
     /// When sweep has something to do next, by the index as it will be.
     pub fn next_due(&self) -> Option<Micros> {
-        let rows = held(&self.rows);
+        let rows = held(&self.state);
         rows.due.values().filter_map(|shown| shown.new).map(|due| due.as_microsecond()).min()
     }
 
     /// Says whether the due index already shows all that is due at a time.
     pub fn lagging(&self) -> bool {
         let now = self.clockwork.now();
-        held(&self.rows).due.values().any(|shown| shown.from > now)
+        held(&self.state).due.values().any(|shown| shown.from > now)
     }
 
     fn transact_now(&self, writes: Vec<Write>) -> Result<(), TableError> {
-        let mut rows = held(&self.rows);
+        let mut rows = held(&self.state);
         for (at, write) in writes.iter().enumerate() {
-            if !holds(&rows.rows, write) {
+            if !holds(&rows.kept, write) {
                 return Err(TableError::Condition { write: at });
             }
         }
@@ -93,7 +93,7 @@ impl SimTable {
             let key = key_of(&write).clone();
             let before = match &write {
                 Write::Check { .. } => continue,
-                Write::Put { .. } | Write::Add { .. } | Write::Delete { .. } => rows.rows.remove(&key),
+                Write::Put { .. } | Write::Add { .. } | Write::Delete { .. } => rows.kept.remove(&key),
             };
             let after = match write {
                 Write::Put { item, .. } => Some(Arc::new(item)),
@@ -101,7 +101,11 @@ impl SimTable {
                 Write::Delete { .. } | Write::Check { .. } => None,
             };
             self.watch.wrote(&key, before.as_deref(), after.as_deref());
-            let lag = if self.clockwork.wild() && self.clockwork.chance(50) { self.clockwork.between(0, 5 * SECOND) } else { 0 };
+            let lag = if self.clockwork.wild() && self.clockwork.chance(50) {
+                self.clockwork.between(0, 5 * SECOND)
+            } else {
+                0
+            };
             let (old, new) = (before.as_ref().and_then(|item| item.due), after.as_ref().and_then(|item| item.due));
             if old != new {
                 let old = rows.due.get(&key).and_then(|shown| shown.at(now)).copied();
@@ -114,7 +118,7 @@ impl SimTable {
                 rows.listing.insert(key.clone(), Shown { old, from: now + lag, new });
             }
             if let Some(item) = after {
-                rows.rows.insert(key, item);
+                rows.kept.insert(key, item);
             }
         }
         Ok(())
@@ -203,11 +207,11 @@ impl Table for SimTable {
     ) -> Result<Page, TableError> {
         let find = || {
             let now = self.clockwork.now();
-            let rows = held(&self.rows);
+            let rows = held(&self.state);
             let mut found: Vec<(String, Arc<Item>)> = match index {
                 Index::Primary => {
                     let fits = |key: &&Key| key.partition() == partition;
-                    let keys = rows.rows.iter().filter(|(key, _)| fits(key));
+                    let keys = rows.kept.iter().filter(|(key, _)| fits(key));
                     keys.map(|(key, item)| (key.sort().to_owned(), item.clone())).collect()
                 }
                 Index::Listing => {
@@ -231,7 +235,8 @@ impl Table for SimTable {
         for write in &writes {
             self.watch.touches(key_of(write));
         }
-        let name = if writes.iter().any(|write| key_of(write).sort() == "TICKET") { "table.ticket" } else { "table.transact" };
+        let name =
+            if writes.iter().any(|write| key_of(write).sort() == "TICKET") { "table.ticket" } else { "table.transact" };
         match self.clockwork.call(Op::write(name), || self.transact_now(writes)).await {
             Ok(done) => done,
             Err(harm) => Err(trouble(harm)),
@@ -241,7 +246,7 @@ impl Table for SimTable {
     async fn due(&self, _proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
         let find = || {
             let now = self.clockwork.now();
-            let rows = held(&self.rows);
+            let rows = held(&self.state);
             let mut due: Vec<(Timestamp, Key)> = rows
                 .due
                 .iter()

@@ -1,6 +1,7 @@
 //! Comments in memory: lists that lag, people who edit and delete.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::error::Failure;
@@ -65,6 +66,10 @@ impl SimTracker {
 
 #[async_trait]
 impl Tracker for SimTracker {
+    fn lag(&self) -> Duration {
+        Duration::from_mins(1)
+    }
+
     async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure> {
         self.watch.acts_for("a tracker", ctx.tenant());
         let look = || {
