@@ -136,6 +136,10 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn fail(mut self, error: Failure) -> Decision {
+        if !error.fault.is_retryable() {
+            // The call came to an end, and it is known which.
+            self.next.pending = None;
+        }
         self.leave_run();
         let what = format!("failed ({}): {}", error.fault.category(), error.message);
         self.next.state = State::Failed { from: Box::new(self.before.state.clone()), error };

@@ -72,7 +72,7 @@ impl SimTable {
     /// When sweep has something to do next, by the index as it will be.
     pub fn next_due(&self) -> Option<Micros> {
         let rows = held(&self.state);
-        rows.due.values().filter_map(|shown| shown.new).map(|due| due.as_microsecond()).min()
+        rows.due.values().filter_map(|shown| shown.new).map(domain::Timestamp::as_microsecond).min()
     }
 
     /// Says whether the due index already shows all that is due at a time.

@@ -156,3 +156,34 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_call_that_is_left_under_way_may_have_cost_something() {
+    let mut waiting = ticket(State::Analyzing);
+    waiting.pending = Some(PendingCall { request: hash("request"), attempt: 1, reserved: Usd::from_dollars(1) });
+    let policy = Policy::standard();
+    let ada = || member("mem_ada", Role::Admin);
+    for request in [Request::Pause, Request::Cancel, Request::Analyze] {
+        assert!(ask(&waiting, ada(), request.clone(), &policy).unwrap().budget.incomplete, "{request:?}");
+    }
+    let failed = |fault: Fault| {
+        let what = Happening::Outcome(Outcome::Failed { failure: Failure::new(fault, "no") });
+        decide(&waiting, &Input { by: Principal::System, what }, &policy, now()).unwrap().next
+    };
+    assert!(!failed(Fault::Auth).budget.incomplete, "a refused call costs nothing");
+    waiting.pending = None;
+    assert!(!ask(&waiting, ada(), Request::Pause, &policy).unwrap().budget.incomplete);
+}
+
+#[test]
+fn a_lapsed_approval_asks_for_the_role_that_lapsed_and_forgets_the_old_one() {
+    let mut publishing = ticket(State::Publishing);
+    publishing.approved_diff = Some(hash("change"));
+    let lapsed = Outcome::ApprovalLapsed { names: vec!["Apo".to_owned()], least: Role::Admin };
+    let input = Input { by: Principal::System, what: Happening::Outcome(lapsed) };
+    let next = decide(&publishing, &input, &Policy::standard(), now()).unwrap().next;
+    assert_eq!(next.state.approval_role(), Role::Admin);
+    assert_eq!(next.approved_diff, None);
+    let State::AwaitingDiffApproval { reasons } = next.state else { panic!("no gate") };
+    assert_eq!(reasons[0].to_string(), "was approved by Apo, who may no longer approve");
+}
