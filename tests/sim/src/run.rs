@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::error::Fault;
 use domain::hash::ContentHash;
-use domain::state::State;
+use domain::state::{PauseReason, State};
+use domain::ticket::Ticket;
 use engine::key::Key;
 
 use crate::clockwork::{Clockwork, MINUTE, Micros, Runner, SECOND, Who};
@@ -246,22 +248,21 @@ impl Run {
         }
     }
 
+    /// Says whether some tenant removed the app.
+    fn uninstalled(&self) -> bool {
+        let connections = self.world.table.all(|key| key.partition().starts_with("INSTALLATION#"));
+        connections.iter().any(|item| item.body.get("revoked") == Some(&true.into()))
+    }
+
     /// Says whether people themselves made it impossible to go on.
-    fn stuck(&self, ticket: Option<&domain::ticket::Ticket>) -> bool {
+    fn stuck(&self, ticket: Option<&Ticket>) -> bool {
         let Some(ticket) = ticket else {
-            return self
-                .world
-                .table
-                .all(|key| key.partition().starts_with("INSTALLATION#"))
-                .iter()
-                .any(|item| item.body.get("revoked") == Some(&true.into()));
+            return self.uninstalled();
         };
         match &ticket.state {
-            State::Failed { error, .. } => {
-                // A person moved the ticket's own branch, or the app was removed.
-                matches!(error.fault, domain::error::Fault::Conflict | domain::error::Fault::Permission)
-            }
-            State::Paused { why, .. } => *why == domain::state::PauseReason::MonthlyBudget,
+            // A person moved the ticket's own branch, or the app was removed.
+            State::Failed { error, .. } => matches!(error.fault, Fault::Conflict | Fault::Permission),
+            State::Paused { why, .. } => *why == PauseReason::MonthlyBudget,
             State::Snapshotting { .. }
             | State::Analyzing
             | State::AwaitingAnswers
@@ -279,7 +280,7 @@ impl Run {
             | State::Cancelling { .. }
             | State::Completed
             | State::Closed
-            | State::Cancelled => ticket.connection.is_some() && self.stuck(None),
+            | State::Cancelled => ticket.connection.is_some() && self.uninstalled(),
         }
     }
 
@@ -319,7 +320,7 @@ impl Run {
                 continue;
             };
             let natural = format!("BODY#{}#{}", delivery.source(&firm), ContentHash::of(delivery.body()));
-            let revoked = self.stuck(None);
+            let revoked = self.uninstalled();
             // That engine reads other words than were delivered, so that the ledger knows other bytes.
             let rewritten = self.world.mutant == Some(Mutant::ApprovesAnything);
             if self.world.table.peek(&Key::seen(&ctx, &natural)).is_none() && !revoked && !rewritten {

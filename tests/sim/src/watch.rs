@@ -18,7 +18,7 @@ use domain::state::State;
 use domain::ticket::Ticket;
 use engine::key::Key;
 
-use crate::clockwork::{Clockwork, Micros, TaskId};
+use crate::clockwork::{Clockwork, TaskId};
 use crate::port::{SimBlobs, SimTable, held};
 
 /// Secrets that must never be seen outside.
@@ -37,7 +37,6 @@ pub struct Violation {
 /// What is known of one comment.
 #[derive(Debug, Default, Clone)]
 struct Made {
-    created: u32,
     /// Whether its writer recorded it, so that nobody has an excuse to make it again.
     recorded: bool,
     /// Who is at it.
@@ -51,14 +50,9 @@ pub struct Writing {
     place: (TenantId, TrackerKey, String),
 }
 
-/// A model call under way.
+/// Who pays for a model call under way.
 #[derive(Debug, Clone)]
-pub struct Calling {
-    ticket: Option<TicketId>,
-    tenant: Option<TenantId>,
-    request: ContentHash,
-    attempt: u32,
-}
+pub struct Calling(Option<TenantId>);
 
 struct Flying {
     task: TaskId,
@@ -224,11 +218,6 @@ impl Watch {
                 self.breaks(7, format!("{tenant} spent {spent} of {limit} this month"));
             }
         }
-    }
-
-    /// True time, for whoever has only the watch.
-    pub fn now(&self) -> Micros {
-        self.clockwork.now()
     }
 }
 

@@ -21,8 +21,7 @@ impl Watch {
         let ticket =
             all.values().filter(mine).filter(waits).find(held_by_me).or_else(|| all.values().filter(mine).find(waits));
         let attempt = ticket.and_then(|ticket| ticket.pending.as_ref()).map_or(0, |call| call.attempt);
-        let calling =
-            Calling { ticket: ticket.map(|ticket| ticket.id.clone()), tenant, request: request.clone(), attempt };
+        let calling = Calling(tenant);
         let Some(ticket) = ticket else {
             return calling;
         };
@@ -67,8 +66,7 @@ impl Watch {
         let task = self.clockwork.current();
         let mut seen = held(&self.seen);
         seen.flying.retain(|flying| flying.task != task);
-        let _ = (&call.request, call.attempt, &call.ticket);
-        let Some(tenant) = call.tenant.clone() else {
+        let Some(tenant) = call.0.clone() else {
             return;
         };
         seen.dearest = seen.dearest.max(cost);

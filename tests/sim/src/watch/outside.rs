@@ -126,7 +126,6 @@ impl Watch {
         let again = {
             let mut seen = held(&self.seen);
             let made = seen.comments.entry(writing.place.clone()).or_default();
-            made.created += 1;
             made.writer = None;
             // Whoever deletes a comment, at whatever moment, has it written again.
             made.recorded && !made.deleted
