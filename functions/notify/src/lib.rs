@@ -13,7 +13,7 @@ use engine::key::Key;
 use engine::message::{NOTIFY, NotifyMessage};
 use engine::port::{Condition, Item, Posted, TableError, Tracker, Workspace, Write};
 use engine::tenancy::TenantCtx;
-use engine::ticket::in_time;
+use engine::ticket::{SKEW, in_time};
 use engine::{Disposition, Engine};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -40,8 +40,6 @@ const SOON: u32 = 2;
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// Longest a remote call takes.
 const CALL: Duration = Duration::from_secs(10);
-/// How far two clocks of ours may be apart, both ways.
-const SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// One text to be said under one name.
 pub(crate) struct Say {

@@ -144,7 +144,7 @@ pub struct Lease {
 }
 
 /// How far two clocks of ours may be apart.
-const SKEW: SignedDuration = SignedDuration::from_secs(10);
+pub const SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// Says whether work that takes so long at most is over before anybody else may hold what is leased until a time.
 ///

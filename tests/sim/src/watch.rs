@@ -22,8 +22,8 @@ use crate::clockwork::{Clockwork, TaskId};
 use crate::port::{SimBlobs, SimTable, held};
 
 /// Secrets that must never be seen outside.
-pub const CANARIES: [&str; 4] =
-    ["canary-sealing-key-83b1", "canary-webhook-secret-52f7", "canary-endpoint-master-09ce", "canary-git-token-4f1b0c"];
+pub const CANARIES: [&str; 3] =
+    ["canary-sealing-key-83b1", "canary-webhook-secret-52f7", "canary-endpoint-master-09ce"];
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +49,6 @@ struct Made {
 pub struct Writing {
     place: (TenantId, TrackerKey, String),
 }
-
-/// Who pays for a model call under way.
-#[derive(Debug, Clone)]
-pub struct Calling(Option<TenantId>);
 
 struct Flying {
     task: TaskId,
@@ -95,7 +91,6 @@ struct Seen {
     deeds: BTreeMap<TenantId, Deeds>,
     opened: BTreeMap<(TenantId, String), u32>,
     flying: Vec<Flying>,
-    billed: BTreeMap<TenantId, Usd>,
     dearest: Usd,
     edges: BTreeMap<(&'static str, &'static str), u64>,
     broken: Option<Violation>,

@@ -32,9 +32,10 @@ fn the_simulation_goes_everywhere_and_does_every_harm() {
     let found = seeds(0..60, None, threads());
     assert_eq!(found.broken, []);
     assert_eq!(found.harms.len(), 7, "{:?}", found.harms);
-    let states: BTreeSet<&str> = found.edges.keys().flat_map(|(from, to)| [*from, *to]).collect();
-    // All but `cancelling`, which needs a cancel within the milliseconds of a push and comes in some hundred seeds.
-    assert!(states.len() >= 19, "{states:?}");
+    let mut states: BTreeSet<&str> = found.edges.keys().flat_map(|(from, to)| [*from, *to]).collect();
+    // `cancelling` needs a cancel within the milliseconds of a push, and comes by luck; every other state has to be met.
+    states.remove("cancelling");
+    assert_eq!(states.len(), 19, "{states:?}");
     for end in ["completed", "closed", "cancelled"] {
         assert!(found.ends.contains_key(end), "no ticket is {end}: {:?}", found.ends);
     }

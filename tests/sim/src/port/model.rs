@@ -261,19 +261,19 @@ impl Model for SimModel {
     async fn call(&self, request: &ModelRequest, deadline: Duration) -> Result<ModelAnswer, Failure> {
         let bytes = serde_json::to_vec(request).map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
         self.watch.shows("a prompt", &bytes);
-        let call = self.watch.call_starts(&ContentHash::of(&bytes));
+        self.watch.call_starts(&ContentHash::of(&bytes));
         let deadline = Micros::try_from(deadline.as_micros()).unwrap_or(Micros::MAX);
         let thinks = self.clockwork.between(SECOND, THINKS.min(deadline));
         self.clockwork.sleep(thinks).await;
         let answered = self.clockwork.call(Op::effect("model.call"), || {
             let answer = self.answer(request);
-            self.watch.call_ends(&call, answer.cost);
+            self.watch.call_ends(answer.cost);
             answer
         });
         match answered.await {
             Ok(answer) => Ok(answer),
             Err(harm) => {
-                self.watch.call_ends(&call, Usd::ZERO);
+                self.watch.call_ends(Usd::ZERO);
                 Err(failure(&self.clockwork, "calling the model", harm, true))
             }
         }

@@ -6,12 +6,12 @@ use domain::hash::ContentHash;
 use domain::money::Usd;
 use domain::ticket::Ticket;
 
-use super::{Calling, Flying, Watch};
+use super::{Flying, Watch};
 use crate::port::held;
 
 impl Watch {
     /// A model call starts.
-    pub fn call_starts(&self, request: &ContentHash) -> Calling {
+    pub fn call_starts(&self, request: &ContentHash) {
         let task = self.clockwork.current();
         let tenant = self.clockwork.who().tenant;
         let mine = |ticket: &&Ticket| tenant.as_ref() == Some(&ticket.tenant);
@@ -21,9 +21,8 @@ impl Watch {
         let ticket =
             all.values().filter(mine).filter(waits).find(held_by_me).or_else(|| all.values().filter(mine).find(waits));
         let attempt = ticket.and_then(|ticket| ticket.pending.as_ref()).map_or(0, |call| call.attempt);
-        let calling = Calling(tenant);
         let Some(ticket) = ticket else {
-            return calling;
+            return;
         };
         if let Some(table) = self.table.get().and_then(Weak::upgrade) {
             let answered = format!("CALL#{request}#{attempt:04}");
@@ -58,18 +57,13 @@ impl Watch {
         if twice {
             self.breaks(7, format!("{}: one request is asked twice at once", ticket.key));
         }
-        calling
     }
 
     /// A model call was carried out, or never was.
-    pub fn call_ends(&self, call: &Calling, cost: Usd) {
+    pub fn call_ends(&self, cost: Usd) {
         let task = self.clockwork.current();
         let mut seen = held(&self.seen);
         seen.flying.retain(|flying| flying.task != task);
-        let Some(tenant) = call.0.clone() else {
-            return;
-        };
         seen.dearest = seen.dearest.max(cost);
-        *seen.billed.entry(tenant).or_insert(Usd::ZERO) += cost;
     }
 }
