@@ -90,7 +90,7 @@ impl System {
         let master =
             secrets.versions("vault-master")?.into_iter().next().context("secrets.toml has no `vault-master`")?;
         let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(master));
-        let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer };
+        let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer, slots: engine::slot::SLOTS };
         let scratch = data.join("scratch");
         Ok(Self {
             source: Arc::new(GitSource::new(engine.clone(), Arc::clone(&vault), &scratch)?),

@@ -12,7 +12,7 @@ use engine::message::{MODEL, ModelMessage};
 use engine::port::{Model as ModelPort, ModelRequest};
 use engine::tenancy::TenantCtx;
 use engine::ticket::{Lease, Taken, in_time, release, take};
-use engine::{Disposition, Engine, RETRY_SOON, artifact, call, spend};
+use engine::{Disposition, Engine, RETRY_SOON, artifact, call, slot, spend};
 
 /// What the function needs; it sees no repository.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub async fn handle(function: &Model, message: &str) -> Disposition {
         tracing::warn!("a message of no tenant was dropped");
         return Disposition::Ack;
     };
-    match answer(function, &ctx, &opened.body).await {
+    match wait_or_answer(function, &ctx, (&opened.body, message)).await {
         Ok(disposition) => disposition,
         Err(failure) => {
             tracing::warn!(tenant.id = %ctx.tenant(), ticket.id = %opened.body.ticket, error = %failure, "an answer could not be committed; its message comes again");
@@ -47,13 +47,32 @@ pub async fn handle(function: &Model, message: &str) -> Disposition {
     }
 }
 
-async fn answer(function: &Model, ctx: &TenantCtx, message: &ModelMessage) -> Result<Disposition, Failure> {
+async fn wait_or_answer(
+    function: &Model,
+    ctx: &TenantCtx,
+    (message, text): (&ModelMessage, &str),
+) -> Result<Disposition, Failure> {
     let engine = &function.engine;
     let (request, attempt) = (message.request.clone(), message.attempt);
     let still = move |ticket: &Ticket| {
         ticket.pending.as_ref().is_some_and(|call| call.request == request && call.attempt == attempt)
     };
-    let lease = match take(engine, ctx, &message.ticket, &still, LEASE).await? {
+    let Some(slot) = slot::take(engine, ctx, &message.ticket, LEASE).await? else {
+        return slot::wait(engine, ctx, &message.ticket, (MODEL, text), &still).await;
+    };
+    let done = answer(function, ctx, message, &still).await;
+    slot::free(engine, &slot).await;
+    done
+}
+
+async fn answer(
+    function: &Model,
+    ctx: &TenantCtx,
+    message: &ModelMessage,
+    still: &(dyn Fn(&Ticket) -> bool + Send + Sync),
+) -> Result<Disposition, Failure> {
+    let engine = &function.engine;
+    let lease = match take(engine, ctx, &message.ticket, still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
         Taken::Elsewhere { rest } => {

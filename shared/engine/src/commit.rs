@@ -102,7 +102,7 @@ pub async fn create(
     if let Some(stage) = ticket.state.stage() {
         decision.effects.push(Effect::Run { stage, not_before: None });
     }
-    let row = TicketRow { ticket, version: 0, fence: 0, lease_until: None };
+    let row = TicketRow { ticket, version: 0, fence: 0, lease_until: None, due: None };
     match write(engine, ctx, &row, &decision, Hold::None, &extra).await {
         Ok(()) => Ok(Applied::Committed(Box::new(decision.next))),
         Err(WriteError::Moved | WriteError::Duplicate(0)) => {

@@ -11,6 +11,7 @@ pub mod message;
 pub mod outbox;
 pub mod port;
 pub mod seal;
+pub mod slot;
 pub mod spend;
 pub mod stage;
 pub mod tenancy;
@@ -36,6 +37,8 @@ pub struct Engine {
     pub ids: Arc<dyn Ids>,
     /// What seals and opens messages.
     pub sealer: Arc<Sealer>,
+    /// How many turns of one tenant run at once.
+    pub slots: usize,
 }
 
 /// What becomes of a queue's message after it was handled.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
+use domain::id::TicketId;
 use domain::input::{Happening, Input, Outcome};
 use domain::money::Usd;
 use domain::policy::Policy;
@@ -17,6 +18,7 @@ use futures_util::future::{Either, select};
 use crate::commit::{Applied, Hold, apply};
 use crate::message::StageMessage;
 use crate::port::{ModelAnswer, ModelRequest, Write};
+use crate::slot::{self, Slot};
 use crate::tenancy::TenantCtx;
 use crate::ticket::{Lease, Taken, in_time, release, renew, take};
 use crate::{Disposition, Engine, RETRY_SOON, artifact, call, directory, spend};
@@ -134,7 +136,9 @@ pub async fn handle(engine: &Engine, work: &dyn Work, text: &str) -> Disposition
         return Disposition::Ack;
     };
     let done = match &opened.body {
-        StageMessage::Turn { run, turn, .. } => take_turn(engine, work, &ctx, &opened.body, (*run, *turn)).await,
+        StageMessage::Turn { run, turn, .. } => {
+            take_turn(engine, work, &ctx, (&opened.body, text), (*run, *turn)).await
+        }
         StageMessage::ReadBack { intent, .. } => read_back(engine, work, &ctx, &opened.body, intent).await,
     };
     match done {
@@ -156,21 +160,39 @@ async fn take_turn(
     engine: &Engine,
     work: &dyn Work,
     ctx: &TenantCtx,
-    message: &StageMessage,
+    (message, text): (&StageMessage, &str),
     (run, turn): (u64, u64),
 ) -> Result<Disposition, Failure> {
     let stage = work.stage();
     let still = move |ticket: &Ticket| {
         ticket.run == run && ticket.turn == turn && ticket.pending.is_none() && ticket.state.stage() == Some(stage)
     };
-    let lease = match take(engine, ctx, message.ticket(), &still, LEASE).await? {
+    let Some(slot) = slot::take(engine, ctx, message.ticket(), LEASE).await? else {
+        return slot::wait(engine, ctx, message.ticket(), (stage.as_str(), text), &still).await;
+    };
+    let done = turn_in(engine, work, ctx, &slot, message.ticket(), &still).await;
+    slot::free(engine, &slot).await;
+    done
+}
+
+/// Takes a turn in a slot.
+async fn turn_in(
+    engine: &Engine,
+    work: &dyn Work,
+    ctx: &TenantCtx,
+    slot: &Slot,
+    ticket: &TicketId,
+    still: &(dyn Fn(&Ticket) -> bool + Send + Sync),
+) -> Result<Disposition, Failure> {
+    let stage = work.stage();
+    let lease = match take(engine, ctx, ticket, still, LEASE).await? {
         Taken::Mine(lease) => lease,
         Taken::Past => return Ok(Disposition::Ack),
         Taken::Elsewhere { rest } => return Ok(after(rest)),
     };
     let turn = {
         let worked = pin!(one_turn(engine, work, ctx, &lease));
-        let lost = pin!(heartbeat(engine, ctx, &lease));
+        let lost = pin!(heartbeat(engine, ctx, &lease, slot));
         match select(worked, lost).await {
             Either::Left((turn, _)) => turn,
             Either::Right(((), _)) => return Ok(RETRY_SOON),
@@ -236,9 +258,12 @@ async fn settle(
 }
 
 /// Comes back only when the lease is lost.
-async fn heartbeat(engine: &Engine, ctx: &TenantCtx, lease: &Lease) {
+async fn heartbeat(engine: &Engine, ctx: &TenantCtx, lease: &Lease, slot: &Slot) {
     loop {
         engine.clock.sleep(HEARTBEAT).await;
+        if let Err(failure) = slot::renew(engine, slot, LEASE).await {
+            tracing::warn!(ticket.id = %lease.ticket.id, error = %failure, "a slot could not be renewed");
+        }
         match renew(engine, ctx, lease, LEASE).await {
             Ok(true) => {}
             Ok(false) => return,

@@ -28,19 +28,21 @@ pub struct TicketRow {
     pub fence: u64,
     /// Until when the present lease holds.
     pub lease_until: Option<Timestamp>,
+    /// When sweep looks at it.
+    pub due: Option<Timestamp>,
 }
 
 /// How long a running ticket may stand without lease or message before sweep sends its turn again.
 const STRANDED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// No lease is longer; one that seems to be was taken before the clock was set back, and holds nobody off.
-const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(6);
+pub(crate) const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(6);
 
 impl TicketRow {
     fn from_item(item: Item) -> Result<Self, Failure> {
         let ticket = serde_json::from_value(item.body)
             .map_err(|error| Failure::new(Fault::Bug, format!("a stored ticket cannot be read: {error}")))?;
-        Ok(Self { ticket, version: item.version, fence: item.fence, lease_until: item.lease_until })
+        Ok(Self { ticket, version: item.version, fence: item.fence, lease_until: item.lease_until, due: item.due })
     }
 
     /// The row as it will be stored, its version one higher.
@@ -239,6 +241,12 @@ pub async fn release(engine: &Engine, ctx: &TenantCtx, lease: &Lease) -> Result<
         Ok(()) | Err(TableError::Condition { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Keeps sweep from sending the turn of a running ticket again while its message waits for a slot.
+pub(crate) async fn awaits(engine: &Engine, ctx: &TenantCtx, row: &TicketRow) -> Result<(), Failure> {
+    let soon = engine.clock.now() + STRANDED_AFTER / 2;
+    if row.due.is_some_and(|due| due <= soon) { postpone(engine, ctx, row).await } else { Ok(()) }
 }
 
 /// Writes a ticket's row again so that sweep looks at it later, unless somebody else just wrote it.

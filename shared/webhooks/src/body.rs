@@ -1,7 +1,5 @@
 //! Bodies on their way through a queue: compressed, and bounded when they come out again.
 
-use std::io::Read as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error::{Failure, Fault};
@@ -11,7 +9,7 @@ pub const MAX_BODY: usize = 6 * 1024 * 1024;
 
 /// Compresses a body with zstd and writes it as base64.
 pub fn pack(body: &[u8]) -> Result<String, Failure> {
-    zstd::encode_all(body, 3)
+    zstd::bulk::compress(body, 3)
         .map(|bytes| STANDARD.encode(bytes))
         .map_err(|error| Failure::new(Fault::Bug, format!("a body cannot be compressed: {error}")))
 }
@@ -20,8 +18,11 @@ pub fn pack(body: &[u8]) -> Result<String, Failure> {
 pub fn unpack(text: &str) -> Result<Vec<u8>, Failure> {
     let invalid = || Failure::new(Fault::Invalid, "a queued body cannot be unpacked");
     let bytes = STANDARD.decode(text).map_err(|_| invalid())?;
-    let decoder = zstd::Decoder::new(bytes.as_slice()).map_err(|_| invalid())?;
-    let mut body = Vec::new();
-    decoder.take(MAX_BODY as u64 + 1).read_to_end(&mut body).map_err(|_| invalid())?;
-    if body.len() > MAX_BODY { Err(invalid()) } else { Ok(body) }
+    // A frame says how long its content is, unless it was written piece by piece.
+    let said = zstd::zstd_safe::get_frame_content_size(&bytes).map_err(|_| invalid())?;
+    let length = said.map_or(Some(MAX_BODY), |length| usize::try_from(length).ok()).ok_or_else(invalid)?;
+    if length > MAX_BODY {
+        return Err(invalid());
+    }
+    zstd::bulk::decompress(&bytes, length).map_err(|_| invalid())
 }

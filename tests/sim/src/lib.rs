@@ -4,6 +4,7 @@
 
 pub mod campaign;
 pub mod clockwork;
+pub mod fair;
 pub mod fault;
 pub mod matrix;
 pub mod mutant;

@@ -4,10 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use engine::slot::SLOTS;
 use serde_json::json;
 use sim::mutant::Mutant;
 use sim::run::{Plan, run};
-use sim::{campaign, matrix};
+use sim::{campaign, fair, matrix};
+
+/// A fifth of a run is making and dropping small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the engine under simulation, seed after seed.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -41,7 +46,14 @@ struct Arguments {
     /// Of the pairs of steps only every so-manieth.
     #[arg(long, default_value_t = 1)]
     every: usize,
-    /// What has to hold for every change: kept seeds, seeds, the matrix with every fourth pair, the wrong engines.
+    /// Measures what nineteen tenants notice of one with a thousand times their load.
+    #[arg(long)]
+    fairness: bool,
+    /// How many times the load.
+    #[arg(long, default_value_t = 1_000)]
+    load: u64,
+    /// What has to hold for every change: kept seeds, seeds, the matrix with every fourth pair, fairness, the wrong
+    /// engines.
     #[arg(long)]
     all: bool,
     /// Prints JSON.
@@ -86,13 +98,16 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
         let old = campaign::plans_of(&campaign::kept().into_iter().map(Plan::of).collect::<Vec<_>>(), threads);
         say(&format!("seeds that once failed: {old}"));
         let holds = old.broken.is_empty() && many(arguments, None, threads);
-        return Ok(holds && crash(threads, 4) && kill(arguments, threads));
+        return Ok(holds && crash(threads, 4) && fair(0, 100) && kill(arguments, threads));
     }
     if arguments.kill_mutants {
         return Ok(kill(arguments, threads));
     }
     if arguments.matrix {
         return Ok(crash(threads, arguments.every));
+    }
+    if arguments.fairness {
+        return Ok(fair(arguments.from, arguments.load));
     }
     if arguments.trace && arguments.seed.is_none() {
         bail!("--trace needs --seed");
@@ -137,6 +152,12 @@ fn crash(threads: usize, every: usize) -> bool {
     let found = matrix::all(threads, every);
     say(&found.to_string());
     found.broken.is_empty()
+}
+
+fn fair(seed: u64, load: u64) -> bool {
+    let found = fair::measure(seed, load, SLOTS);
+    say(&found.to_string());
+    found.holds()
 }
 
 fn kill(arguments: &Arguments, threads: usize) -> bool {

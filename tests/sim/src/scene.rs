@@ -10,6 +10,7 @@ use domain::path::RepoPath;
 use domain::policy::Policy;
 use domain::principal::Role;
 use engine::directory::{self, Connection, MemberRow, Repository};
+use engine::slot::SLOTS;
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{MINUTE, Micros, SECOND};
@@ -122,6 +123,8 @@ pub struct Scene {
     pub skew: Micros,
     /// How many messages of a queue are handled at once.
     pub hands: usize,
+    /// How many turns of one tenant run at once.
+    pub slots: usize,
     /// How wild people are, in a thousand.
     pub wild: u32,
 }
@@ -146,6 +149,7 @@ impl Scene {
             cost: 20_000,
             skew: 0,
             hands: 1_000,
+            slots: SLOTS,
             wild: 0,
         }
     }
@@ -178,6 +182,8 @@ impl Scene {
             cost: if poor { 150_000 } else { 20_000 },
             skew: if chance.bool() { 5 * SECOND } else { 0 },
             hands: 1_000,
+            // Few enough that tickets of one tenant wait for each other.
+            slots: [1, 2, SLOTS].get(chance.usize(..3)).copied().unwrap_or(SLOTS),
             wild: [0, 50, 150, 300].get(chance.usize(..4)).copied().unwrap_or(0),
         }
     }

@@ -4,6 +4,7 @@ mod edges;
 mod money;
 mod outside;
 mod tickets;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -92,6 +93,7 @@ struct Seen {
     opened: BTreeMap<(TenantId, String), u32>,
     flying: Vec<Flying>,
     dearest: Usd,
+    turns: turns::Turns,
     edges: BTreeMap<(&'static str, &'static str), u64>,
     broken: Option<Violation>,
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use domain::id::TenantId;
@@ -20,7 +20,6 @@ use crate::clockwork::{Clockwork, MINUTE, Micros, SECOND, Who};
 use crate::mutant::Mutant;
 use crate::port::{
     SimBlobs, SimClock, SimForge, SimIds, SimModel, SimQueue, SimSecrets, SimSource, SimTable, SimTracker, SkewedClock,
-    held,
 };
 use crate::scene::Scene;
 use crate::watch::{CANARIES, Watch};
@@ -60,10 +59,11 @@ pub struct World {
     pub mutant: Option<Mutant>,
     /// How many messages of a queue are handled at once.
     pub hands: usize,
+    /// How many turns of one tenant run at once.
+    pub slots: usize,
     /// How far clocks may be off.
     pub skew: Micros,
     busy: BTreeMap<&'static str, AtomicUsize>,
-    waits: Mutex<Vec<(TenantId, Micros)>>,
 }
 
 /// Counts a hand free again, however its task ended.
@@ -104,9 +104,9 @@ impl World {
             clockwork: clockwork.clone(),
             mutant,
             hands: scene.hands,
+            slots: scene.slots,
             skew: scene.skew,
             busy: QUEUES.iter().map(|queue| (*queue, AtomicUsize::new(0))).collect(),
-            waits: Mutex::default(),
             watch,
             table,
             blobs,
@@ -126,6 +126,7 @@ impl World {
             clock: Arc::new(SkewedClock { clockwork: self.clockwork.clone(), skew }),
             ids: Arc::new(SimIds(self.clockwork.clone())),
             sealer: Arc::clone(&self.sealer),
+            slots: self.slots,
         }
     }
 
@@ -157,8 +158,8 @@ impl World {
         loop {
             let busy = self.busy.get(queue).map_or(0, |busy| busy.load(Ordering::Relaxed));
             let free = self.hands.saturating_sub(busy);
-            for (delivered, sent) in self.queue.take(queue, free.min(10), VISIBILITY) {
-                self.hand_over(queue, delivered, sent);
+            for delivered in self.queue.take(queue, free.min(10), VISIBILITY) {
+                self.hand_over(queue, delivered);
             }
             let now = self.clockwork.now();
             if let Some(next) = self.queue.next_visible(queue)
@@ -172,11 +173,8 @@ impl World {
         }
     }
 
-    fn hand_over(self: &Arc<Self>, queue: &'static str, message: Delivered, sent: Micros) {
+    fn hand_over(self: &Arc<Self>, queue: &'static str, message: Delivered) {
         let tenant = self.tenant_of(queue, &message.body);
-        if let Some(tenant) = &tenant {
-            held(&self.waits).push((tenant.clone(), self.clockwork.now() - sent));
-        }
         if let Some(busy) = self.busy.get(queue) {
             busy.fetch_add(1, Ordering::Relaxed);
         }
@@ -187,11 +185,6 @@ impl World {
             let _hand = hand;
             world.handle(queue, message, skew).await;
         });
-    }
-
-    /// How long messages of each tenant waited for a hand, since this was asked last.
-    pub fn waits(&self) -> Vec<(TenantId, Micros)> {
-        std::mem::take(&mut held(&self.waits))
     }
 
     /// The tenant a message is for, read without the code under test.

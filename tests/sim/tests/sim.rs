@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use engine::slot::SLOTS;
 use sim::campaign::{kept, plans_of, seeds, threads};
+use sim::fair;
 use sim::mutant::Mutant;
 use sim::run::{Plan, run};
 
@@ -48,4 +50,13 @@ fn wrong_engines_are_caught() {
         assert!(report.broken.is_some(), "{} was not caught", mutant.name());
         assert_eq!(run(Plan::of(0)).broken, None);
     }
+}
+
+#[test]
+fn fairness() {
+    let capped = fair::measure(0, 60, SLOTS);
+    assert!(capped.holds(), "{capped}");
+    assert_eq!(capped.most.0, SLOTS, "the load is not enough to reach the cap: {capped}");
+    let open = fair::measure(0, 60, 1_000);
+    assert!(open.most.0 > SLOTS, "it is not the cap that was kept: {open}");
 }

@@ -20,7 +20,6 @@ struct Message {
     receives: u32,
     receipt: u64,
     dead: bool,
-    sent: Micros,
 }
 
 #[derive(Default)]
@@ -77,8 +76,8 @@ impl SimQueue {
         all.map(|(queue, m)| format!("{queue}: received {} times, dead: {}: {}", m.receives, m.dead, m.body)).collect()
     }
 
-    /// Hands out messages with the time each was sent.
-    pub fn take(&self, queue: &'static str, max: usize, visibility: Micros) -> Vec<(Delivered, Micros)> {
+    /// Hands out messages.
+    pub fn take(&self, queue: &'static str, max: usize, visibility: Micros) -> Vec<Delivered> {
         let now = self.clockwork.now();
         let twice = |clockwork: &Clockwork| {
             let below = clockwork.below(u64::from(u32::MAX));
@@ -107,8 +106,7 @@ impl SimQueue {
                 message.visible = now + self.clockwork.between(1, 3 * SECOND);
             }
             let receipt = format!("{}:{}", message.id, message.receipt);
-            let delivered = Delivered { receipt, body: message.body.clone(), receives: message.receives };
-            taken.push((delivered, message.sent));
+            taken.push(Delivered { receipt, body: message.body.clone(), receives: message.receives });
         }
         taken
     }
@@ -181,7 +179,7 @@ impl Queue for SimQueue {
             queues.next += 1;
             let id = queues.next;
             let (body, group) = (message.body, message.group);
-            let kept = Message { id, body, group, visible, receives: 0, receipt: 0, dead: false, sent: visible };
+            let kept = Message { id, body, group, visible, receives: 0, receipt: 0, dead: false };
             queues.kept.entry(queue).or_default().push(kept);
             drop(queues);
             self.ring(queue, visible);
@@ -202,7 +200,7 @@ impl Queue for SimQueue {
             let taken = self.take(queue, max, micros(visibility));
             let now = self.clockwork.now();
             if !taken.is_empty() || now >= end {
-                return Ok(taken.into_iter().map(|(delivered, _)| delivered).collect());
+                return Ok(taken);
             }
             self.clockwork.sleep(SECOND.min(end - now)).await;
         }

@@ -210,8 +210,8 @@ impl Table for SimTable {
             let rows = held(&self.state);
             let mut found: Vec<(String, Arc<Item>)> = match index {
                 Index::Primary => {
-                    let fits = |key: &&Key| key.partition() == partition;
-                    let keys = rows.kept.iter().filter(|(key, _)| fits(key));
+                    let from = Key::stored(partition.to_owned(), prefix.to_owned());
+                    let keys = rows.kept.range(from..).take_while(|(key, _)| key.partition() == partition);
                     keys.map(|(key, item)| (key.sort().to_owned(), item.clone())).collect()
                 }
                 Index::Listing => {

@@ -83,6 +83,7 @@ impl Watch {
         }
         let moved = old.as_ref().is_some_and(|old| old.version != ticket.version);
         self.wrote_lease(&ticket, (before, item), moved, task);
+        self.wrote_turn(&ticket, item, moved || old.is_none(), item.fence > fence);
         if let Some(old) = &old {
             self.moved(old, &ticket);
         }
