@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::port::{Clock, Secret};
+use engine::port::{Clock, Queue as _, Secret};
 use local::{Db, FileSecrets, FolderBlobs, LocalVault, SqliteQueue, SqliteTable, SystemIds};
 use stories::contract;
 use stories::world::{Setup, ShiftedClock, World};
@@ -20,7 +20,14 @@ async fn the_sqlite_queue_keeps_the_contract() {
     let clock = Arc::new(ShiftedClock::default());
     let queue =
         SqliteQueue::new(Db::open(dir.path()).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
-    contract::queue(Arc::new(queue), &move |seconds| clock.forward(seconds)).await;
+    let queue = Arc::new(queue);
+    contract::queue(Arc::clone(&queue) as _, &move |seconds| clock.forward(seconds)).await;
+    while let Some(left) =
+        queue.receive("plan", 1, std::time::Duration::ZERO, std::time::Duration::ZERO).await.unwrap().pop()
+    {
+        queue.ack("plan", &left.receipt).await.unwrap();
+    }
+    contract::groups_take_turns(queue.as_ref()).await;
 }
 
 #[tokio::test]
@@ -80,6 +87,7 @@ async fn the_simulated_ports_keep_the_same_contracts() {
     let forward = clockwork.clone();
     contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &move |seconds| forward.forward(seconds * SECOND))
         .await;
+    contract::groups_take_turns(&SimQueue::new(clockwork.clone())).await;
     contract::blobs(Arc::clone(&world.blobs) as _).await;
     contract::secrets(Arc::clone(&world.secrets) as Arc<SimSecrets>, "github-webhook").await;
     contract::clock(&SimClock(clockwork.clone())).await;

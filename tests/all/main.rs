@@ -12,5 +12,6 @@
 
 mod adapters;
 mod commands;
+mod fuzz;
 mod story;
 mod tidy;

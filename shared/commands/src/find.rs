@@ -130,15 +130,6 @@ mod tests {
         assert_eq!(found, Ok(Found::Command(Command::Cancel)));
     }
 
-    #[test]
-    fn any_bytes_are_read_without_a_panic() {
-        bolero::check!().with_type::<String>().for_each(|text| {
-            let _ = find(text, "prfactory", Markup::Markdown);
-            let _ = find(text, "prfactory", Markup::Wiki);
-            let _ = find(&format!("@prfactory {text}"), "prfactory", Markup::Markdown);
-        });
-    }
-
     proptest::proptest! {
         #[test]
         fn fenced_text_never_fires(body in "[a-z@/ \n]{0,80}") {

@@ -71,9 +71,11 @@ CREATE INDEX IF NOT EXISTS message_visible ON message (queue, dead, visible_at);
 ";
 
 /// What changed since the first schema; a file remembers in `user_version` how far it has come.
-const CHANGES: [&str; 2] = [
+const CHANGES: [&str; 3] = [
     "ALTER TABLE message ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX item_expires ON item (expires) WHERE expires IS NOT NULL",
+    "CREATE INDEX message_group ON message (queue, dead, grp, visible_at, id);
+     CREATE INDEX message_in_hand ON message (queue, grp, visible_at) WHERE receipt IS NOT NULL AND dead = 0",
 ];
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

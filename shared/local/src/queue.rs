@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use engine::port::{Clock, Delivered, Ids, MAX_RECEIVES, Outgoing, Queue};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,6 +28,21 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Microseconds that a message is hidden or delayed at most; what seems hidden for longer was hidden before the
 /// clock was set back, and is visible.
 const LONGEST: i64 = 20 * 60 * 1_000_000;
+
+/// The next message: of the group with the fewest in hand, then the one that waits longest. Groups are found one by
+/// one on their index, so that thousands of messages of one cost no more than a few.
+const NEXT: &str = "
+WITH RECURSIVE turn(grp) AS (
+  SELECT min(grp) FROM message WHERE queue = ?1 AND dead = 0
+  UNION ALL
+  SELECT (SELECT min(grp) FROM message WHERE queue = ?1 AND dead = 0 AND grp > turn.grp) FROM turn WHERE turn.grp NOTNULL)
+SELECT m.id, m.body, m.receives FROM turn JOIN message AS m ON m.id = (
+  SELECT id FROM message WHERE queue = ?1 AND dead = 0 AND grp = turn.grp AND visible_at <= ?2
+  ORDER BY visible_at, id LIMIT 1)
+ORDER BY (
+  SELECT count(*) FROM message
+  WHERE queue = ?1 AND grp = turn.grp AND receipt NOTNULL AND dead = 0 AND visible_at > ?2), m.visible_at, m.id
+LIMIT 1";
 
 impl SqliteQueue {
     /// Uses a state file.
@@ -60,35 +75,28 @@ impl SqliteQueue {
         let now = self.micros();
         let until = now + i64::try_from(visibility.as_micros()).unwrap_or(i64::MAX / 4);
         let receipt = self.ids.next();
-        let max = i64::try_from(max).unwrap_or(1);
         self.db
             .write(move |connection| {
                 let early = "UPDATE message SET visible_at = ?2 WHERE queue = ?1 AND dead = 0 AND visible_at > ?3";
                 connection.prepare_cached(early)?.execute(params![queue, now, now + LONGEST])?;
-                let mut next = connection.prepare_cached(
-                    "SELECT id, body, receives FROM message WHERE queue = ?1 AND dead = 0 AND visible_at <= ?2
-                     ORDER BY visible_at, id LIMIT ?3",
-                )?;
+                let mut next = connection.prepare_cached(NEXT)?;
                 let mut hide = connection
                     .prepare_cached("UPDATE message SET receives = ?2, visible_at = ?3, receipt = ?4 WHERE id = ?1")?;
                 let mut bury = connection.prepare_cached("UPDATE message SET dead = 1 WHERE id = ?1")?;
                 let mut taken = Vec::new();
-                while taken.is_empty() {
-                    let found = next.query_map(params![queue, now, max], |row| {
+                while taken.len() < max {
+                    let found = next.query_row(params![queue, now], |row| {
                         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
-                    })?;
-                    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
-                    if found.is_empty() {
+                    });
+                    let Some((id, body, receives)) = found.optional()? else {
                         break;
+                    };
+                    if receives >= MAX_RECEIVES {
+                        bury.execute([id])?;
+                        continue;
                     }
-                    for (id, body, receives) in found {
-                        if receives >= MAX_RECEIVES {
-                            bury.execute([id])?;
-                            continue;
-                        }
-                        hide.execute(params![id, receives + 1, until, receipt])?;
-                        taken.push(Delivered { receipt: format!("{id}:{receipt}"), body, receives: receives + 1 });
-                    }
+                    hide.execute(params![id, receives + 1, until, receipt])?;
+                    taken.push(Delivered { receipt: format!("{id}:{receipt}"), body, receives: receives + 1 });
                 }
                 Ok(taken)
             })

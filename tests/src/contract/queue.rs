@@ -84,3 +84,20 @@ async fn nothing_is_handed_out_twice(queue: &Arc<dyn Queue>) {
     let bodies: Vec<String> = receivers.join_all().await.into_iter().flatten().collect();
     assert_eq!((bodies.len(), bodies.iter().collect::<BTreeSet<_>>().len()), (200, 200));
 }
+
+/// Where one group has messages in hand, another comes first; for adapters that promise it to the message.
+pub async fn groups_take_turns(queue: &dyn Queue) {
+    let of = |group: &str, body: &str| Outgoing { group: group.to_owned(), ..message(body, NOTHING) };
+    for number in 0..20 {
+        queue.send(of("ten_loud", &format!("loud {number}"))).await.unwrap();
+    }
+    queue.send(of("ten_quiet", "quiet 0")).await.unwrap();
+    queue.send(of("ten_quiet", "quiet 1")).await.unwrap();
+    let mut bodies = Vec::new();
+    for _ in 0..6 {
+        let received = queue.receive("plan", 1, LONG, NOTHING).await.unwrap().remove(0);
+        bodies.push(received.body);
+    }
+    assert_eq!(bodies, ["loud 0", "quiet 0", "loud 1", "quiet 1", "loud 2", "loud 3"]);
+    assert_eq!(queue.receive("plan", 10, LONG, NOTHING).await.unwrap().len(), 10);
+}
