@@ -35,7 +35,8 @@ fn recorded() -> Vec<Vec<u8>> {
 /// Whatever was understood was in the bytes, and only what is newly written acts.
 fn understood(body: &[u8], read: Result<Inbound, InboundError>) {
     let Ok(inbound) = read else { return };
-    let value: serde_json::Value = serde_json::from_slice(body).unwrap();
+    // What nobody reads is not looked at: a string there may be no valid text.
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return };
     if let Some(installation) = inbound.installation {
         assert_eq!(value["installation"]["id"].as_u64(), Some(installation));
     }
@@ -96,7 +97,7 @@ fn comments() {
             let found = find(&text, HANDLE, markup);
             let named = text.to_lowercase().contains(HANDLE);
             assert!(named || found == Ok(Found::Nothing), "{text:?} names nobody and is {found:?}");
-            let quoted: String = text.lines().map(|line| format!("> {line}\n")).collect();
+            let quoted = format!("> {}", text.lines().collect::<Vec<_>>().join("\n> "));
             if markup == Markup::Markdown {
                 assert_eq!(find(&quoted, HANDLE, markup), Ok(Found::Nothing), "a quotation acts: {quoted:?}");
             }

@@ -9,4 +9,5 @@ pub mod forged;
 pub mod hand;
 pub mod people;
 pub mod serve;
+pub mod storm;
 pub mod world;

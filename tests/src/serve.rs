@@ -67,6 +67,12 @@ impl Serve {
         self.child.id()
     }
 
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "the process is gone");
+    }
+
     /// Kills it at once, as a power failure would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

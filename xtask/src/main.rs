@@ -12,7 +12,8 @@ const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
                                      measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
        cargo xtask bench bombs       five gigabytes and a million entries within two gigabytes of memory
        cargo xtask soak [MINUTES [A_MINUTE]]
-                                     loads one `serve` for long; 60 minutes with 10 tickets a minute";
+                                     loads one `serve` for long; 60 minutes with 10 tickets a minute
+       cargo xtask storm [MINUTES]   kills and stops one `serve` under load; 10 minutes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             measure("engine", arguments.get(2..).unwrap_or_default())
         }
         Some("bench") if arguments.get(1).is_some_and(|name| name == "bombs") => measure("bombs", &[]),
+        Some("storm") => measure("storm", arguments.get(1..).unwrap_or_default()),
         Some("soak") => measure("soak", arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");

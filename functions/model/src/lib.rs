@@ -115,10 +115,11 @@ async fn outcome(
 ) -> Result<Option<Outcome>, Failure> {
     let engine = &function.engine;
     let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
+    let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
+    // As late as possible: who lost the lease during this very call may still store its answer.
     let record = if let Some(record) = call::find(engine, ctx, ticket, key.0, key.1).await? {
         record
     } else {
-        let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
         let started = engine.clock.now();
         if !in_time(started, lease.until, DEADLINE) {
             return Ok(None);

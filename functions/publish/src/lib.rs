@@ -14,7 +14,7 @@ use domain::name::CommitSha;
 use domain::principal::Role;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::port::{CommitMeta, Commits, Forge, PullRequestState, SourceTree, Workspace, Write};
+use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
@@ -70,12 +70,12 @@ impl Work for Publish {
         let text = text::pull_request(ticket, &facts, &input.policy, &change_set, &decisions);
         let tree = input.open(self.workspace.as_ref()).await?;
         let intent = format!("publish {}", change.hash);
-        holder.intend(&intent, checks.clone()).await?;
-        let head = self.pushed(&input, target, tree.as_ref(), &change_set).await?;
-        holder.intend(&intent, checks).await?;
+        let permit = holder.intend(&intent, checks.clone()).await?;
+        let head = self.pushed(&input, target, tree.as_ref(), &change_set, &permit).await?;
+        let permit = holder.intend(&intent, checks).await?;
         let opened = match &ticket.pull_request {
-            Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text).await?,
-            None => self.forge.open(&input.ctx, target, &head, &text).await?,
+            Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text, &permit).await?,
+            None => self.forge.open(&input.ctx, target, &head, &text, &permit).await?,
         };
         let number = opened.reference.number;
         let row = directory::pull_request_write(&input.ctx, &target.repo, number, &ticket.id);
@@ -98,7 +98,7 @@ impl Work for Publish {
         let change_set: ChangeSet = artifact::load(&self.engine, ctx, &change.hash).await?;
         let tree = self.workspace.open(ctx, snapshot).await?;
         let meta = meta(ticket, &change_set);
-        if self.commits.undo(ctx, target, tree.as_ref(), &change_set, &meta).await? {
+        if self.commits.undo(ctx, target, tree.as_ref(), (&change_set, &meta)).await? {
             return Ok(format!("branch `{}` was removed again", target.branch));
         }
         Ok("nothing of ours is left outside".to_owned())
@@ -143,6 +143,7 @@ impl Publish {
         target: &Target,
         tree: &dyn SourceTree,
         change_set: &ChangeSet,
+        permit: &Permit,
     ) -> Result<CommitSha, Failure> {
         let ticket = &input.ticket;
         let hash = change_set.hash();
@@ -150,7 +151,7 @@ impl Publish {
             return Ok(pull.head.clone());
         }
         let before = ticket.pull_request.as_ref().map(|pull| &pull.head);
-        self.commits.push(&input.ctx, target, tree, change_set, &meta(ticket, change_set), before).await
+        self.commits.push(&input.ctx, target, tree, (change_set, &meta(ticket, change_set)), before, permit).await
     }
 }
 

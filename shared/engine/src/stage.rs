@@ -1,6 +1,7 @@
 //! Runs one turn of a stage: lease, work, heartbeat, one commit, then the acknowledgement.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,18 +18,16 @@ use futures_util::future::{Either, select};
 
 use crate::commit::{Applied, Hold, apply};
 use crate::message::StageMessage;
-use crate::port::{ModelAnswer, ModelRequest, Write};
+use crate::port::{ModelAnswer, ModelRequest, Permit, Write};
 use crate::slot::{self, Slot};
 use crate::tenancy::TenantCtx;
-use crate::ticket::{Lease, Taken, in_time, release, renew, take};
+use crate::ticket::{Lease, Taken, release, renew, take};
 use crate::{Disposition, Engine, RETRY_SOON, artifact, call, directory, spend};
 
 /// How long a turn is leased; a heartbeat renews it while work goes on.
 pub const LEASE: Duration = Duration::from_mins(2);
 /// How long a ticket is leased while something is written outside.
 const WRITE_LEASE: Duration = Duration::from_mins(5);
-/// Longest a write to the outside takes, every remote call of it included.
-const WRITE: Duration = Duration::from_mins(3);
 /// How often the lease is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -83,9 +82,9 @@ pub struct Holder<'a> {
 impl Holder<'_> {
     /// Commits that a write to the outside is about to start; an error means that it must not.
     ///
-    /// The commit stands or falls with `checks` and with the connection. The write has to start at once: whatever it
-    /// needs is loaded before.
-    pub async fn intend(&self, intent: &str, mut checks: Vec<Write>) -> Result<(), Failure> {
+    /// The commit stands or falls with `checks` and with the connection. The permit is for the one write that is meant;
+    /// whatever it needs is loaded before.
+    pub async fn intend(&self, intent: &str, mut checks: Vec<Write>) -> Result<Permit, Failure> {
         let taken = || Failure::new(Fault::Conflict, "the ticket was taken away before the write started");
         if let Some(connection) = &self.lease.ticket.connection {
             match directory::connected(self.engine, connection).await? {
@@ -102,8 +101,10 @@ impl Holder<'_> {
         let started = Outcome::IntentStarted { intent: intent.to_owned() };
         let input = Input { by: Principal::System, what: Happening::Outcome(started) };
         match apply(self.engine, self.ctx, &self.lease.ticket.id, &input, Hold::Keep(self.lease), &checks).await? {
-            Applied::Committed(_) if in_time(self.engine.clock.now(), until, WRITE) => Ok(()),
-            Applied::Committed(_) => Err(Failure::new(Fault::Transient, "there was no time left for the write")),
+            Applied::Committed(_) => {
+                let permit = Permit::new(Arc::clone(&self.engine.clock), until);
+                permit.holds().map(|()| permit)
+            }
             Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Err(taken()),
         }
     }

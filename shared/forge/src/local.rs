@@ -7,7 +7,7 @@ use domain::ticket::{PullRequestRef, Target};
 use engine::Engine;
 use engine::key::Key;
 use engine::port::{
-    Capabilities, Condition, Forge, Item, Opened, PullRequestState, PullRequestText, TableError, Write,
+    Capabilities, Condition, Forge, Item, Opened, Permit, PullRequestState, PullRequestText, TableError, Write,
 };
 use engine::tenancy::TenantCtx;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ impl Forge for LocalForge {
         target: &Target,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure> {
         let counter = Key::of(ctx, &format!("LOCAL#{}", target.repo), "NUMBER");
         for _ in 0..20 {
@@ -123,6 +124,7 @@ impl Forge for LocalForge {
                 // The sum may only become the number that was just taken; another opener makes this fail.
                 Write::Add { key: counter.clone(), field: "last", amount: 1, at_most: Some(last + 1) },
             ];
+            permit.holds()?;
             match self.engine.table.transact(writes).await {
                 Ok(()) => return Ok(opened(target, pull)),
                 Err(TableError::Condition { .. }) => {}
@@ -139,7 +141,9 @@ impl Forge for LocalForge {
         _number: u64,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure> {
+        permit.holds()?;
         let (head, text) = (head.clone(), text.clone());
         let renew = move |pull: &mut Pull| {
             pull.head = head.clone();

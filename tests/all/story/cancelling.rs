@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::CommitSha;
 use domain::ticket::Target;
-use engine::port::{Capabilities, Forge, Opened, PullRequestText};
+use engine::port::{Capabilities, Forge, Opened, Permit, PullRequestText};
 use engine::tenancy::TenantCtx;
 use stories::world::{Setup, World};
 
@@ -36,7 +36,14 @@ impl Forge for Down {
         down()
     }
 
-    async fn open(&self, _: &TenantCtx, _: &Target, _: &CommitSha, _: &PullRequestText) -> Result<Opened, Failure> {
+    async fn open(
+        &self,
+        _: &TenantCtx,
+        _: &Target,
+        _: &CommitSha,
+        _: &PullRequestText,
+        _: &Permit,
+    ) -> Result<Opened, Failure> {
         down()
     }
 
@@ -47,6 +54,7 @@ impl Forge for Down {
         _: u64,
         _: &CommitSha,
         _: &PullRequestText,
+        _: &Permit,
     ) -> Result<Opened, Failure> {
         down()
     }

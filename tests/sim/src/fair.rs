@@ -114,10 +114,10 @@ pub fn measure(seed: u64, load: u64, slots: usize) -> Fairness {
 }
 
 fn look(seed: u64, load: u64, slots: usize) -> Seen {
-    let loud = firm(LOUD);
+    let noisy = firm(LOUD);
     let firms: Vec<(Firm, Policy)> = (LOUD..=LOUD + OTHERS).map(|n| (firm(n), Policy::standard())).collect();
     let mut errands: Vec<_> = firms.iter().skip(1).map(|(firm, _)| errand(firm, 1, false)).collect();
-    errands.extend((1..=load).map(|number| errand(&loud, number, false)));
+    errands.extend((1..=load).map(|number| errand(&noisy, number, false)));
     let scene = Scene { firms, errands, hands: HANDS, slots, ..Scene::plain() };
     let clockwork = Clockwork::seeded(seed, Faults::none(), false);
     let world = World::new(&clockwork, &scene, None);
@@ -138,15 +138,15 @@ fn look(seed: u64, load: u64, slots: usize) -> Seen {
     while world.watch.broken().is_none() && runner.step(until) {}
     let all = world.watch.waits();
     let of = |mine: bool| {
-        let those = all.iter().filter(|(tenant, _)| (**tenant == loud.id) == mine);
+        let those = all.iter().filter(|(tenant, _)| (**tenant == noisy.id) == mine);
         summed(those.flat_map(|(_, waits)| waits.clone()).collect())
     };
     let tickets = world.watch.tickets();
     Seen {
         others: of(false),
         loud: of(true),
-        most: world.watch.most().get(&loud.id).copied().unwrap_or(0),
-        ended: tickets.iter().filter(|ticket| ticket.tenant != loud.id && ticket.state.is_end()).count(),
+        most: world.watch.most().get(&noisy.id).copied().unwrap_or(0),
+        ended: tickets.iter().filter(|ticket| ticket.tenant != noisy.id && ticket.state.is_end()).count(),
         broken: world.watch.broken(),
     }
 }

@@ -19,7 +19,7 @@ use domain::state::State;
 use domain::ticket::Ticket;
 use engine::key::Key;
 
-use crate::clockwork::{Clockwork, TaskId};
+use crate::clockwork::{Clockwork, Micros, TaskId};
 use crate::port::{SimBlobs, SimTable, held};
 
 /// Secrets that must never be seen outside.
@@ -81,6 +81,10 @@ struct Approval {
 struct Seen {
     tickets: BTreeMap<TicketId, Ticket>,
     holders: BTreeMap<TicketId, (u64, TaskId)>,
+    /// When a ticket was leased last.
+    leased: BTreeMap<TicketId, Micros>,
+    /// When each answer was stored.
+    answered: BTreeMap<Key, Micros>,
     intents: BTreeMap<TicketId, TaskId>,
     revoked: BTreeSet<String>,
     approvals: Vec<Approval>,

@@ -1,5 +1,10 @@
 //! One suite a port; every adapter runs it, none is special-cased.
 
+use std::sync::Arc;
+
+use domain::Timestamp;
+use engine::port::Permit;
+
 mod blobs;
 mod clock;
 mod forge;
@@ -19,3 +24,13 @@ pub use source::source;
 pub use table::{table, tenant};
 pub use tracker::tracker;
 pub use vault::vault;
+
+/// Leave that does not lapse while a suite runs.
+fn granted() -> Permit {
+    Permit::new(Arc::new(local::SystemClock), Timestamp::MAX)
+}
+
+/// Leave that lapsed long ago.
+fn lapsed() -> Permit {
+    Permit::new(Arc::new(local::SystemClock), Timestamp::UNIX_EPOCH)
+}

@@ -9,6 +9,8 @@ use domain::ticket::Target;
 use engine::port::{CommitMeta, Commits, Snapshots, Workspace};
 use engine::tenancy::TenantCtx;
 
+use crate::contract::{granted, lapsed};
+
 /// Runs the suite on a repository whose base branch holds `README.md` and whose ticket branch does not exist.
 pub async fn source(
     ctx: &TenantCtx,
@@ -36,8 +38,11 @@ pub async fn source(
     let meta = CommitMeta { message: "Change".to_owned(), at, parents: vec![base.clone()] };
     let push = |change_set: ChangeSet, meta: CommitMeta, expected| {
         let (commits, tree) = (Arc::clone(&commits), Arc::clone(&tree));
-        async move { commits.push(ctx, target, tree.as_ref(), &change_set, &meta, expected).await }
+        async move { commits.push(ctx, target, tree.as_ref(), (&change_set, &meta), expected, &granted()).await }
     };
+    let late = commits.push(ctx, target, tree.as_ref(), (&change_set, &meta), None, &lapsed()).await;
+    assert_eq!(late.unwrap_err().fault, domain::error::Fault::Transient, "a permit that lapsed permits nothing");
+    assert_eq!(snapshots.head(ctx, target, &target.branch).await.unwrap(), None);
     let head = push(change_set.clone(), meta.clone(), None).await.unwrap();
     assert_eq!(snapshots.head(ctx, target, &target.branch).await.unwrap().as_ref(), Some(&head));
     assert_eq!(push(change_set.clone(), meta.clone(), None).await.unwrap(), head, "twice is once");
@@ -46,12 +51,12 @@ pub async fn source(
     let next = CommitMeta { parents: vec![head.clone()], ..other };
     let newer = push(change_set.clone(), next.clone(), Some(&head)).await.unwrap();
     assert!(push(change_set.clone(), meta.clone(), Some(&base)).await.is_err(), "the old value must fit");
-    assert!(!commits.undo(ctx, target, tree.as_ref(), &change_set, &meta).await.unwrap(), "not the head: it stays");
+    assert!(!commits.undo(ctx, target, tree.as_ref(), (&change_set, &meta)).await.unwrap(), "not the head: it stays");
     assert_eq!(snapshots.head(ctx, target, &target.branch).await.unwrap(), Some(newer));
-    assert!(commits.undo(ctx, target, tree.as_ref(), &change_set, &next).await.unwrap());
+    assert!(commits.undo(ctx, target, tree.as_ref(), (&change_set, &next)).await.unwrap());
     assert_eq!(snapshots.head(ctx, target, &target.branch).await.unwrap(), None);
     let mut foreign = target.clone();
     foreign.branch = target.base.clone();
-    let refused = commits.push(ctx, &foreign, tree.as_ref(), &change_set, &meta, Some(&base)).await;
+    let refused = commits.push(ctx, &foreign, tree.as_ref(), (&change_set, &meta), Some(&base), &granted()).await;
     assert!(refused.is_err(), "only a branch of ours is ever written");
 }

@@ -6,6 +6,7 @@ use domain::name::CommitSha;
 use domain::ticket::{PullRequestRef, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::port::Permit;
 use crate::tenancy::TenantCtx;
 
 /// What a forge can do; stages ask this, never for a forge's name.
@@ -74,6 +75,7 @@ pub trait Forge: Send + Sync {
         target: &Target,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure>;
 
     /// Brings head and text of an open pull request up to date.
@@ -84,6 +86,7 @@ pub trait Forge: Send + Sync {
         number: u64,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure>;
 
     /// Closes a pull request without a merge; a closed one stays as it is.

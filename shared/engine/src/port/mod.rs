@@ -4,6 +4,7 @@ mod blobs;
 mod clock;
 mod forge;
 mod model;
+mod permit;
 mod queue;
 mod secret;
 mod source;
@@ -16,6 +17,7 @@ pub use forge::{Capabilities, Forge, Opened, PullRequestState, PullRequestText};
 pub use model::{
     Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance,
 };
+pub use permit::Permit;
 pub use queue::{Delivered, MAX_RECEIVES, Outgoing, Queue};
 pub use secret::{Secret, Secrets, Vault};
 pub use source::{CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace};

@@ -12,6 +12,7 @@ use domain::path::RepoPath;
 use domain::ticket::Target;
 use serde::{Deserialize, Serialize};
 
+use crate::port::Permit;
 use crate::tenancy::TenantCtx;
 
 /// What an entry of a tree is.
@@ -95,15 +96,16 @@ pub struct CommitMeta {
 pub trait Commits: Send + Sync {
     /// Builds the commit of a change set and moves the target's branch to it, expecting the old value.
     ///
-    /// Doing it again with the same arguments finds the branch where it should be and changes nothing.
+    /// Doing it again with the same arguments finds the branch where it should be and changes nothing. The permit is
+    /// asked right before the branch is moved.
     async fn push(
         &self,
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        change: (&ChangeSet, &CommitMeta),
         expected: Option<&CommitSha>,
+        permit: &Permit,
     ) -> Result<CommitSha, Failure>;
 
     /// Removes the target's branch if it points at the very commit that [`Commits::push`] makes of these arguments.
@@ -114,7 +116,6 @@ pub trait Commits: Send + Sync {
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        change: (&ChangeSet, &CommitMeta),
     ) -> Result<bool, Failure>;
 }

@@ -12,7 +12,7 @@ use domain::name::{BranchName, CommitSha};
 use domain::ticket::Target;
 use engine::Engine;
 use engine::directory::{self, Repository};
-use engine::port::{CommitMeta, Commits, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
+use engine::port::{CommitMeta, Commits, Permit, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
 use engine::tenancy::TenantCtx;
 
 use crate::git::fetch::Known;
@@ -185,9 +185,9 @@ impl Commits for GitSource {
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        (change_set, meta): (&ChangeSet, &CommitMeta),
         expected: Option<&CommitSha>,
+        permit: &Permit,
     ) -> Result<CommitSha, Failure> {
         if !target.branch.is_ours() {
             return Err(Failure::new(Fault::Bug, "only a branch of ours is ever written"));
@@ -201,6 +201,7 @@ impl Commits for GitSource {
         if now.as_ref() != expected {
             return Err(moved(&target.branch));
         }
+        permit.holds()?;
         let commit = built.commit.clone();
         if let Some(path) = path_of(&repository) {
             let (branch, expected) = (target.branch.clone(), expected.cloned());
@@ -218,8 +219,7 @@ impl Commits for GitSource {
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        (change_set, meta): (&ChangeSet, &CommitMeta),
     ) -> Result<bool, Failure> {
         let ours = object::build(tree, change_set, meta)?.commit;
         let (repository, token) = self.repository(ctx, target).await?;

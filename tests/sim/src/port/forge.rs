@@ -7,7 +7,7 @@ use domain::error::{Failure, Fault};
 use domain::id::TenantId;
 use domain::name::CommitSha;
 use domain::ticket::{PullRequestRef, Target};
-use engine::port::{Capabilities, Forge, Opened, PullRequestState, PullRequestText};
+use engine::port::{Capabilities, Forge, Opened, Permit, PullRequestState, PullRequestText};
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{Clockwork, Micros, Op, SECOND};
@@ -168,6 +168,7 @@ impl Forge for SimForge {
         target: &Target,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure> {
         self.watch.write_starts("a pull request", ctx, target);
         self.watch.shows("a pull request", format!("{}\n{}", text.title, text.body).as_bytes());
@@ -176,6 +177,7 @@ impl Forge for SimForge {
         {
             return Ok(opened);
         }
+        permit.holds()?;
         let create = || self.create(ctx, target, head, text);
         match self.clockwork.call(Op::effect("forge.create"), create).await {
             Ok(Ok(Some(opened))) => Ok(opened),
@@ -195,10 +197,12 @@ impl Forge for SimForge {
         number: u64,
         head: &CommitSha,
         text: &PullRequestText,
+        permit: &Permit,
     ) -> Result<Opened, Failure> {
         self.watch.write_starts("an update", ctx, target);
         self.watch.acts_for("a forge", ctx.tenant());
         self.watch.shows("a pull request", format!("{}\n{}", text.title, text.body).as_bytes());
+        permit.holds()?;
         let update = || {
             self.allowed(ctx)?;
             let mut state = held(&self.state);

@@ -11,7 +11,7 @@ use domain::id::TenantId;
 use domain::name::{BranchName, CommitSha};
 use domain::path::RepoPath;
 use domain::ticket::Target;
-use engine::port::{Blobs, CommitMeta, Commits, Snapshots, SourceTree, StoredSnapshot, Workspace};
+use engine::port::{Blobs, CommitMeta, Commits, Permit, Snapshots, SourceTree, StoredSnapshot, Workspace};
 use engine::tenancy::TenantCtx;
 use serde::{Deserialize, Serialize};
 use workspace::MemoryTree;
@@ -225,9 +225,9 @@ impl Commits for SimSource {
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        (change_set, meta): (&ChangeSet, &CommitMeta),
         expected: Option<&CommitSha>,
+        permit: &Permit,
     ) -> Result<CommitSha, Failure> {
         if !target.branch.is_ours() {
             return Err(Failure::new(Fault::Bug, "only a branch of ours is ever written"));
@@ -242,6 +242,7 @@ impl Commits for SimSource {
         if now.as_ref() != expected {
             return Err(moved(&target.branch));
         }
+        permit.holds()?;
         let write = || {
             let done = self.swap(ctx, target, expected, Some((&sha, &commit)));
             if done.is_ok() {
@@ -260,8 +261,7 @@ impl Commits for SimSource {
         ctx: &TenantCtx,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
-        meta: &CommitMeta,
+        (change_set, meta): (&ChangeSet, &CommitMeta),
     ) -> Result<bool, Failure> {
         let (ours, _) = Self::built(tree, change_set, meta)?;
         if self.head(ctx, target, &target.branch).await?.as_ref() != Some(&ours) {

@@ -22,6 +22,8 @@ impl Watch {
             self.wrote_ticket(before, after);
         } else if key.partition().contains("#SAID#") {
             self.wrote_comment(key, before, after);
+        } else if key.sort().starts_with("CALL#") {
+            held(&self.seen).answered.entry(key.clone()).or_insert(self.clockwork.now());
         } else if key.partition().contains("#SEEN#BODY#") {
             let outcome = after.and_then(|item| item.body.get("outcome")?.as_str());
             if let (Some(tenant), Some(outcome)) = (key.tenant(), outcome) {
@@ -125,6 +127,7 @@ impl Watch {
         let mut seen = held(&self.seen);
         if after.fence > fence {
             seen.holders.insert(ticket.id.clone(), (after.fence, task));
+            seen.leased.insert(ticket.id.clone(), self.clockwork.now());
             return;
         }
         let works = self.by_a_stage() || name == "model";

@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test names states for people; nothing is decided here")]
 
+mod machine;
 mod model;
 mod rules;
 

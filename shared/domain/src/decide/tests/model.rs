@@ -1,15 +1,15 @@
-//! The machine beside a model of it as people understand it: who may do what when, and where that leads.
+//! The machine as people understand it: who may do what when, and where that leads.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use proptest_state_machine::ReferenceStateMachine;
 
 use super::*;
 
 /// Where a ticket stands, in the words of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+pub(super) enum At {
     Reading(Stage),
     Working(Stage),
     Answers,
@@ -25,14 +25,14 @@ enum At {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Hashed {
+pub(super) enum Hashed {
     This,
     Older,
     Nothing,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Word {
+pub(super) enum Word {
     Approve(Hashed),
     Reject,
     Answer,
@@ -47,7 +47,7 @@ enum Word {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     /// The stage finishes; what that means depends on the stage, and for some on a coin.
     Finish(bool),
     Break,
@@ -60,7 +60,7 @@ enum Step {
 }
 
 /// Everybody who says something; two admins, so that the quorum of a sensitive diff can be reached.
-const PEOPLE: [(&str, Role); 5] = [
+pub(super) const PEOPLE: [(&str, Role); 5] = [
     ("mem_r", Role::Reader),
     ("mem_w", Role::Writer),
     ("mem_a", Role::Approver),
@@ -68,23 +68,24 @@ const PEOPLE: [(&str, Role); 5] = [
     ("mem_c", Role::Admin),
 ];
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a ticket")]
 #[derive(Debug, Clone)]
-struct Model {
-    at: At,
-    from: At,
-    accepted: bool,
-    steps: u64,
-    plans: u32,
-    changes: u32,
-    refinements: u32,
-    yes: BTreeSet<usize>,
-    plan_approved: bool,
-    intent: bool,
-    pull_request: bool,
-    waiting: u32,
+pub(super) struct Model {
+    pub(super) at: At,
+    pub(super) from: At,
+    pub(super) accepted: bool,
+    pub(super) steps: u64,
+    pub(super) plans: u32,
+    pub(super) changes: u32,
+    pub(super) refinements: u32,
+    pub(super) yes: BTreeSet<usize>,
+    pub(super) plan_approved: bool,
+    pub(super) intent: bool,
+    pub(super) pull_request: bool,
+    pub(super) waiting: u32,
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy { required_approvals: 2, implement_on_approval: false, ..Policy::standard() }
 }
 
@@ -186,10 +187,9 @@ impl Model {
         }
         match (word, self.at) {
             (Word::Approve(hash), _) => return self.approve(who, hash),
-            (Word::Reject, At::Refinement) => self.goes(At::Working(Stage::Refine)),
+            (Word::Reject, At::Refinement) | (Word::Answer, At::Answers) => self.goes(At::Working(Stage::Refine)),
             (Word::Reject | Word::Replan, At::Plan) | (Word::Replan, At::Approved) => return self.replan(),
             (Word::Reject, At::Diff) => self.goes(At::Working(Stage::Implement)),
-            (Word::Answer, At::Answers) => self.goes(At::Working(Stage::Refine)),
             (Word::Implement, At::Approved) => self.goes(At::Reading(Stage::Implement)),
             (Word::Close, At::Approved) => self.goes(At::Over),
             (Word::Cancel, at) if at != At::Cancelling => self.at = if self.intent { At::Cancelling } else { At::Over },
@@ -267,146 +267,4 @@ impl ReferenceStateMachine for Model {
         state.steps += u64::from(state.accepted);
         state
     }
-}
-
-/// The real machine, with the numbers that its artifacts are named by.
-struct Real {
-    ticket: Ticket,
-    model: Model,
-}
-
-impl Real {
-    fn outcome(&self, coin: bool) -> Outcome {
-        let model = &self.model;
-        match self.ticket.state.stage().unwrap_or(Stage::Analyze) {
-            Stage::Snapshot if coin && model.at == At::Reading(Stage::Implement) => {
-                Outcome::BaseMoved { changed: "`a` changed".to_owned() }
-            }
-            Stage::Snapshot => Outcome::Snapshotted { commit: sha(), snapshot: hash("snapshot"), overrides: None },
-            Stage::Analyze => {
-                let questions = coin.then(|| artifact(1, "questions"));
-                Outcome::Analyzed { analysis: artifact(1, "analysis"), questions }
-            }
-            Stage::Refine => {
-                let version = model.refinements + 1;
-                Outcome::Refined { refinement: artifact(version, &format!("refinement {version}")) }
-            }
-            Stage::Plan => {
-                let version = model.plans + 1;
-                Outcome::Planned { plan: artifact(version, &format!("plan {version}")) }
-            }
-            stage @ (Stage::Implement | Stage::Revise) => {
-                let version = model.changes + 1;
-                let change_set = artifact(version, &format!("change {version}"));
-                let revised = stage == Stage::Revise;
-                if revised { Outcome::Revised { change_set } } else { Outcome::Implemented { change_set } }
-            }
-            Stage::Review => {
-                let gates = if coin { gates() } else { Vec::new() };
-                Outcome::Reviewed { review: artifact(1, "review"), critical: 0, gates }
-            }
-            Stage::Publish => {
-                Outcome::Published { pull_request: PullRequestRef { number: 7, url: "u".to_owned(), head: sha() } }
-            }
-        }
-    }
-
-    fn request(&self, word: Word) -> Request {
-        let text = || "text".to_owned();
-        let named = |hashed| match hashed {
-            Hashed::This => self.ticket.awaiting().and_then(|artifact| HashPrefix::parse(artifact.hash.short())),
-            Hashed::Older => prefix("plan 1").filter(|_| self.model.plans > 1).or_else(|| prefix("something else")),
-            Hashed::Nothing => None,
-        };
-        match word {
-            Word::Approve(hashed) => Request::Approve { hash: named(hashed), note: String::new() },
-            Word::Reject => Request::Reject { reason: text() },
-            Word::Answer => Request::Answer { answers: artifact(1, "answers") },
-            Word::Replan => Request::Replan { instruction: text() },
-            Word::Implement => Request::Implement,
-            Word::Close => Request::Close,
-            Word::Cancel => Request::Cancel,
-            Word::Pause => Request::Pause,
-            Word::Resume => Request::Resume,
-            Word::Retry => Request::Retry,
-            Word::Analyze => Request::Analyze,
-        }
-    }
-
-    fn input(&self, step: Step) -> Input {
-        let system = |what| Input { by: Principal::System, what };
-        match step {
-            Step::Finish(coin) => system(Happening::Outcome(self.outcome(coin))),
-            Step::Break => system(Happening::Outcome(Outcome::Failed { failure: failure(Fault::Permission) })),
-            Step::Intend => system(Happening::Outcome(Outcome::IntentStarted { intent: "publish".to_owned() })),
-            Step::ReadBack => system(Happening::Outcome(Outcome::CancelSettled { left: "nothing".to_owned() })),
-            Step::Merged => system(Happening::News(News::Merged)),
-            Step::Reviewed => system(Happening::News(News::ReviewSubmitted { batch: hash("batch") })),
-            Step::Say(who, word) => {
-                let (id, role) = PEOPLE[who];
-                Input { by: member(id, role), what: Happening::Request(self.request(word)) }
-            }
-        }
-    }
-}
-
-struct Machine;
-
-impl StateMachineTest for Machine {
-    type SystemUnderTest = Real;
-    type Reference = Model;
-
-    fn init_test(model: &Model) -> Real {
-        let mut ticket = ticket(State::Snapshotting { then: Stage::Analyze });
-        (ticket.questions, ticket.refinement, ticket.change_set, ticket.pull_request) = (None, None, None, None);
-        (ticket.deadline, ticket.pending, ticket.plans) = (None, None, Vec::new());
-        Real { ticket, model: model.clone() }
-    }
-
-    fn apply(mut real: Real, model: &Model, step: Step) -> Real {
-        let before = real.ticket.version;
-        let decided = decide(&real.ticket, &real.input(step), &policy(), now());
-        assert_eq!(decided.is_ok(), model.accepted, "{step:?} at {:?}: {decided:?}", real.model.at);
-        if let Ok(decision) = decided {
-            real.ticket = decision.next;
-            assert_eq!(real.ticket.version, before + 1);
-        }
-        real.model = model.clone();
-        real
-    }
-
-    fn check_invariants(real: &Real, model: &Model) {
-        let (ticket, state) = (&real.ticket, &real.ticket.state);
-        let as_people_say = match model.at {
-            At::Reading(stage) => *state == State::Snapshotting { then: stage },
-            At::Working(stage) => *state == State::of_stage(stage),
-            At::Answers => *state == State::AwaitingAnswers,
-            At::Refinement => *state == State::AwaitingRefinementApproval,
-            At::Plan => *state == State::AwaitingPlanApproval,
-            At::Approved => *state == State::PlanApproved,
-            At::Diff => matches!(state, State::AwaitingDiffApproval { .. }),
-            At::InReview => *state == State::InReview,
-            At::Paused => matches!(state, State::Paused { .. }),
-            At::Failed => matches!(state, State::Failed { .. }),
-            At::Cancelling => matches!(state, State::Cancelling { .. }),
-            At::Over => state.is_end(),
-        };
-        assert!(as_people_say, "{state:?} is not {:?}", model.at);
-        let plan = model.plan_approved.then(|| hash(&format!("plan {}", model.plans)));
-        assert_eq!(ticket.approved_plan, plan);
-        if matches!(model.at, At::Refinement | At::Plan | At::Diff) {
-            let people: BTreeSet<_> = ticket.decisions.iter().filter_map(|d| d.member.as_ref()).collect();
-            assert_eq!(people.len(), model.yes.len());
-        }
-        if *state == State::Publishing {
-            assert!(model.plan_approved, "something is published whose plan nobody approved");
-        }
-        assert_eq!(ticket.waiting_reviews.len(), model.waiting as usize);
-    }
-}
-
-prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-    #[test]
-    fn the_machine_does_what_people_expect(sequential 20..120 => Machine);
 }
