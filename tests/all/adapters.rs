@@ -208,3 +208,30 @@ fn an_edit_that_does_not_fit_an_enormous_line_is_answered() {
     assert!(matches!(error, workspace::JailError::NoMatch { .. }), "{error}");
     assert!(error.to_string().len() < 4_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_so_many_slots_and_a_lapsed_one_is_free() {
+    use engine::slot::{free, renew, take};
+    use std::time::Duration;
+    const MINUTE: Duration = Duration::from_mins(1);
+    let world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let engine = engine::Engine { slots: Some(2), ..world.system.engine.clone() };
+    let (ada, bob) = (contract::tenant("ten_a"), contract::tenant("ten_b"));
+    let ticket = |name: &str| domain::id::TicketId::parse(&format!("tkt_{name}")).unwrap();
+    let first = take(&engine, &ada, &ticket("1"), MINUTE).await.unwrap().unwrap();
+    let second = take(&engine, &ada, &ticket("1"), MINUTE).await.unwrap().unwrap();
+    assert!(take(&engine, &ada, &ticket("1"), MINUTE).await.unwrap().is_none(), "there are two");
+    assert!(take(&engine, &bob, &ticket("1"), MINUTE).await.unwrap().is_some(), "each tenant has its own");
+    free(&engine, &first).await;
+    let third = take(&engine, &ada, &ticket("2"), MINUTE).await.unwrap().unwrap();
+    world.clock.forward(45);
+    renew(&engine, &second, MINUTE).await.unwrap();
+    world.clock.forward(30);
+    let fourth = take(&engine, &ada, &ticket("3"), MINUTE).await.unwrap().unwrap();
+    renew(&engine, &third, MINUTE).await.unwrap();
+    free(&engine, &third).await;
+    assert!(take(&engine, &ada, &ticket("4"), MINUTE).await.unwrap().is_none(), "who lost a slot frees nobody else's");
+    free(&engine, &fourth).await;
+    assert!(take(&engine, &ada, &ticket("4"), MINUTE).await.unwrap().is_some());
+    world.end().await;
+}

@@ -37,8 +37,8 @@ pub struct Engine {
     pub ids: Arc<dyn Ids>,
     /// What seals and opens messages.
     pub sealer: Arc<Sealer>,
-    /// How many turns of one tenant run at once.
-    pub slots: usize,
+    /// How many turns of one tenant run at once; any number where this is absent.
+    pub slots: Option<usize>,
 }
 
 /// What becomes of a queue's message after it was handled.

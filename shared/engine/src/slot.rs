@@ -17,22 +17,16 @@ use crate::{Disposition, Engine, RETRY_SOON};
 /// Turns and model calls of one tenant that run at once where an operator says nothing else.
 pub const SLOTS: usize = 10;
 
-/// A place among the turns of a tenant, held until it is freed or its lease ends.
+/// A place among the turns of a tenant, held until it is freed or its lease ends; nothing where there is no cap.
 #[derive(Debug)]
-pub struct Slot {
+pub struct Slot(Option<Held>);
+
+#[derive(Debug)]
+struct Held {
     key: Key,
+    /// The moment it was taken, which tells one holder from the next.
     fence: u64,
     ticket: TicketId,
-}
-
-impl Slot {
-    /// The row of the slot; its fence is the moment it was taken, which tells one holder from the next.
-    fn put(&self, now: Timestamp, duration: Duration, when: Condition) -> Write {
-        let until = now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
-        let mut item = Item::new(self.key.clone(), json!({ "ticket": self.ticket }));
-        (item.fence, item.lease_until) = (self.fence, Some(until));
-        Write::Put { item, when: vec![when] }
-    }
 }
 
 /// Takes a free slot of the tenant for a while; `None` when all are taken.
@@ -42,25 +36,27 @@ pub async fn take(
     ticket: &TicketId,
     duration: Duration,
 ) -> Result<Option<Slot>, Failure> {
+    let Some(slots) = engine.slots else {
+        return Ok(Some(Slot(None)));
+    };
     let now = engine.clock.now();
     let fence = u64::try_from(now.as_microsecond()).unwrap_or(0);
-    let key = |number: usize| Key::of(ctx, "", format!("SLOT#{number:03}"));
+    let slot =
+        |number: usize| Held { key: Key::of(ctx, "", format!("SLOT#{number:03}")), fence, ticket: ticket.clone() };
     // Most of the time any slot is free: one write finds out, and only a taken one makes it look at all.
-    let guess = ticket.as_str().bytes().fold(0, |sum, byte| sum + usize::from(byte)) % engine.slots.max(1);
-    let first = Slot { key: key(guess), fence, ticket: ticket.clone() };
+    let guess = ticket.as_str().bytes().fold(0, |sum, byte| sum + usize::from(byte)) % slots.max(1);
+    let first = slot(guess);
     if put(engine, &first, now, duration, Condition::NotBefore(now)).await? {
-        return Ok(Some(first));
+        return Ok(Some(Slot(Some(first))));
     }
     let partition = Key::partition_of(ctx, "");
-    let held = engine.table.query(Index::Primary, &partition, "SLOT#", engine.slots, None).await?.items;
-    for number in (guess..engine.slots).chain(0..guess) {
-        let slot = Slot { key: key(number), fence, ticket: ticket.clone() };
-        let until = held.iter().find(|item| item.key == slot.key).and_then(|item| item.lease_until);
-        if until.is_none_or(|until| until <= now || until > now + LONGEST_LEASE)
-            && put(engine, &slot, now, duration, Condition::NotBefore(until.map_or(now, |until| until.max(now))))
-                .await?
-        {
-            return Ok(Some(slot));
+    let taken = engine.table.query(Index::Primary, &partition, "SLOT#", slots, None).await?.items;
+    for held in (guess..slots).chain(0..guess).map(slot) {
+        let until = taken.iter().find(|item| item.key == held.key).and_then(|item| item.lease_until);
+        let free = until.is_none_or(|until| until <= now || until > now + LONGEST_LEASE);
+        let from = until.map_or(now, |until| until.max(now));
+        if free && put(engine, &held, now, duration, Condition::NotBefore(from)).await? {
+            return Ok(Some(Slot(Some(held))));
         }
     }
     Ok(None)
@@ -68,26 +64,35 @@ pub async fn take(
 
 /// Holds a slot for longer; a slot that was lost stays lost, and the turn goes on by its ticket's lease.
 pub async fn renew(engine: &Engine, slot: &Slot, duration: Duration) -> Result<(), Failure> {
-    put(engine, slot, engine.clock.now(), duration, Condition::FenceIs(slot.fence)).await.map(|_| ())
+    let Slot(Some(held)) = slot else {
+        return Ok(());
+    };
+    put(engine, held, engine.clock.now(), duration, Condition::FenceIs(held.fence)).await.map(|_| ())
 }
 
 /// Gives a slot back; where that fails it is free when its lease ends.
 pub async fn free(engine: &Engine, slot: &Slot) {
-    let delete = Write::Delete { key: slot.key.clone(), when: vec![Condition::FenceIs(slot.fence)] };
+    let Slot(Some(held)) = slot else {
+        return;
+    };
+    let delete = Write::Delete { key: held.key.clone(), when: vec![Condition::FenceIs(held.fence)] };
     match engine.table.transact(vec![delete]).await {
         Ok(()) | Err(TableError::Condition { .. }) => {}
-        Err(error) => tracing::debug!(ticket.id = %slot.ticket, error = %error, "a slot is free when its lease ends"),
+        Err(error) => tracing::debug!(ticket.id = %held.ticket, error = %error, "a slot is free when its lease ends"),
     }
 }
 
 async fn put(
     engine: &Engine,
-    slot: &Slot,
+    held: &Held,
     now: Timestamp,
     duration: Duration,
     when: Condition,
 ) -> Result<bool, Failure> {
-    match engine.table.transact(vec![slot.put(now, duration, when)]).await {
+    let mut item = Item::new(held.key.clone(), json!({ "ticket": held.ticket }));
+    item.fence = held.fence;
+    item.lease_until = Some(now + SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO));
+    match engine.table.transact(vec![Write::Put { item, when: vec![when] }]).await {
         Ok(()) => Ok(true),
         Err(TableError::Condition { .. }) => Ok(false),
         Err(error) => Err(error.into()),

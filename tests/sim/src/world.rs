@@ -126,7 +126,7 @@ impl World {
             clock: Arc::new(SkewedClock { clockwork: self.clockwork.clone(), skew }),
             ids: Arc::new(SimIds(self.clockwork.clone())),
             sealer: Arc::clone(&self.sealer),
-            slots: self.slots,
+            slots: Some(self.slots),
         }
     }
 
