@@ -297,6 +297,9 @@ impl Inner {
         let who = self.who.get(&self.current);
         let ours = who.is_some_and(|who| who.ours);
         let (before, after, harm) = self.faults.plan(&mut self.chance, ours, op, self.now);
+        if let Some((_, task)) = self.faults.alarm.take_if(|(call, _)| *call < self.faults.calls) {
+            self.wake(task, self.now);
+        }
         let place = self.now.unsigned_abs().wrapping_add(self.current << 40).wrapping_add(op.name.len() as u64);
         self.mix(place ^ ((harm as u64) << 56));
         (before, after, harm)

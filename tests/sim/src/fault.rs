@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::clockwork::{Micros, Op, SECOND};
+use crate::clockwork::{Micros, Op, SECOND, TaskId};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,8 @@ pub struct Faults {
     exact: BTreeMap<u64, Harm>,
     until: Micros,
     twice: bool,
+    /// Before which call a task is woken.
+    pub alarm: Option<(u64, TaskId)>,
     /// Calls of our functions so far.
     pub calls: u64,
     /// Numbers of those that change something.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::campaign::plans_of;
 use crate::fault::{Faults, Harm};
-use crate::run::{Plan, run};
-use crate::scene::Scene;
+use crate::run::{Meddles, Plan, run};
+use crate::scene::{Scene, errand, firm};
 use crate::watch::Violation;
 
 /// What the matrix showed.
@@ -13,19 +13,22 @@ use crate::watch::Violation;
 pub struct Matrix {
     /// Calls on the ticket's way, and how many of them change something.
     pub steps: (u64, usize),
-    /// Runs with one crash, with two, with one wrong answer, with every message twice.
-    pub runs: [u64; 4],
+    /// Runs with one crash, with two, with one wrong answer, with every message twice, with a ticket ended from outside.
+    pub runs: [u64; 5],
+    /// How many of the last had to take back what was being written.
+    pub taken_back: u64,
     /// What broke: which harms, and what was seen.
     pub broken: Vec<(String, Violation)>,
 }
 
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [one, two, answers, twice] = self.runs;
+        let [one, two, answers, twice, ended] = self.runs;
         let (calls, writes) = self.steps;
         write!(
             f,
-            "{calls} calls, {writes} of them writes: {one} runs with a crash, {two} with two, {answers} with a wrong answer, {twice} with every message twice; {} violations",
+            "{calls} calls, {writes} of them writes: {one} runs with a crash, {two} with two, {answers} with a wrong answer, {twice} with every message twice, {ended} with a cancel or an uninstall ({} while something was written); {} violations",
+            self.taken_back,
             self.broken.len()
         )?;
         for (what, broken) in &self.broken {
@@ -36,7 +39,7 @@ impl fmt::Display for Matrix {
 }
 
 fn plan(seed: u64, faults: Faults) -> Plan {
-    Plan { seed, scene: Scene::plain(), faults: Some(faults), mutant: None, story: false, again: false }
+    Plan { seed, scene: Scene::plain(), faults: Some(faults), mutant: None, story: false, meddles: None, again: false }
 }
 
 /// Runs all of it, or of the pairs only every so-manieth.
@@ -60,6 +63,19 @@ pub fn all(threads: usize, every: usize) -> Matrix {
         matrix.runs[3] += 1;
         matrix.broken.extend(report.broken.map(|broken| (format!("every message twice, seed {seed}"), broken)));
     }
+    let meddled = (0..calm.calls).flat_map(|at| {
+        [Meddles::Cancels, Meddles::Uninstalls].map(|how| Plan {
+            scene: Scene { errands: vec![errand(&firm(1), 1, how == Meddles::Uninstalls)], ..Scene::plain() },
+            meddles: Some((at, how)),
+            ..plan(at, Faults::none())
+        })
+    });
+    let meddled: Vec<Plan> = meddled.collect();
+    let found = plans_of(&meddled, threads);
+    matrix.runs[4] = found.seeds;
+    matrix.taken_back = found.edges.iter().filter(|((_, to), _)| *to == "cancelling").map(|(_, count)| count).sum();
+    let name = |at: u64| format!("ended from outside at call {at}");
+    matrix.broken.extend(found.broken.into_iter().map(|(at, broken)| (name(at), broken)));
     matrix
 }
 

@@ -228,7 +228,8 @@ impl People {
         });
     }
 
-    fn uninstall(&self, firm: &Firm) {
+    /// Somebody removes the app.
+    pub fn uninstall(&self, firm: &Firm) {
         self.world.clockwork.tell(|| format!("{} uninstalls the app", firm.id));
         send(&self.world, &self.post, firm, &uninstalled(firm));
     }

@@ -16,7 +16,7 @@ use crate::people::People;
 use crate::provider::{Post, commented, send};
 use crate::scene::{PEOPLE, Scene, settle};
 use crate::watch::{Violation, marker};
-use crate::world::World;
+use crate::world::{Woken, World};
 
 /// What a run showed.
 #[derive(Debug, Clone)]
@@ -43,6 +43,15 @@ pub struct Report {
     pub story: Vec<String>,
 }
 
+/// What ends a ticket from outside, wherever it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meddles {
+    /// A person cancels.
+    Cancels,
+    /// An admin removes the app.
+    Uninstalls,
+}
+
 /// How a run is to be done.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -56,6 +65,8 @@ pub struct Plan {
     pub mutant: Option<Mutant>,
     /// Whether the story is told.
     pub story: bool,
+    /// What somebody does at the time of an exact call.
+    pub meddles: Option<(u64, Meddles)>,
     /// Whether it is run twice, and both times have to agree.
     pub again: bool,
 }
@@ -63,7 +74,7 @@ pub struct Plan {
 impl Plan {
     /// The run of a seed.
     pub fn of(seed: u64) -> Self {
-        Self { seed, scene: Scene::of(seed), faults: None, mutant: None, story: false, again: false }
+        Self { seed, scene: Scene::of(seed), faults: None, mutant: None, story: false, meddles: None, again: false }
     }
 }
 
@@ -80,7 +91,7 @@ struct Run {
 
 /// Carries a run out.
 pub fn run(plan: Plan) -> Report {
-    let Plan { seed, scene, faults, mutant, story, again: _ } = plan;
+    let Plan { seed, scene, faults, mutant, story, meddles, again: _ } = plan;
     let start = Clockwork::calm().now();
     let until = start + SECOND + scene.chaos;
     let scripted = faults.is_some();
@@ -93,6 +104,7 @@ pub fn run(plan: Plan) -> Report {
     let mut run = Run { world, post, people, scene, runner };
     let mut liveness = None;
     if run.begins() {
+        run.meddled(meddles);
         if scripted {
             run.ends();
         } else {
@@ -166,6 +178,22 @@ impl Run {
         self.world.queue.is_empty()
             && !self.world.watch.any_running()
             && !self.world.table.any(|key| key.sort().starts_with("OUTBOX#"))
+    }
+
+    /// Has somebody end the first ticket when a call is made.
+    fn meddled(&self, meddles: Option<(u64, Meddles)>) {
+        let (Some((call, how)), Some(errand)) = (meddles, self.scene.errands.first().cloned()) else {
+            return;
+        };
+        let people = Arc::clone(&self.people);
+        let task = self.world.clockwork.spawn(Who { name: "people", ..Who::default() }, 0, async move {
+            Woken(false).await;
+            match how {
+                Meddles::Cancels => people.say(&errand, &PEOPLE[0], "@prfactory cancel"),
+                Meddles::Uninstalls => people.uninstall(&errand.firm),
+            }
+        });
+        self.world.clockwork.faults(|faults| faults.alarm = Some((call, task)));
     }
 
     /// Waits until nothing moves; a promise is broken when that takes too long.

@@ -292,7 +292,7 @@ impl World {
 }
 
 /// Pending once; whatever wakes the task ends it.
-struct Woken(bool);
+pub(crate) struct Woken(pub(crate) bool);
 
 impl Future for Woken {
     type Output = ();
