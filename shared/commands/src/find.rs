@@ -106,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn people_may_go_on_talking_below_a_command() {
+        let found = find("@prfactory pause\n\nuntil Monday, please", "prfactory", Markup::Markdown);
+        assert_eq!(found, Ok(Found::Command(Command::Pause)));
+    }
+
+    #[test]
     fn a_bare_mention_and_two_commands_are_told_apart() {
         assert_eq!(find("@prfactory", "prfactory", Markup::Markdown), Ok(Found::Mention));
         assert_eq!(

@@ -110,12 +110,12 @@ impl Command {
 /// Reads what follows the mention: a verb and its arguments.
 pub fn parse(said: &str) -> Result<Command, CommandError> {
     let said = said.trim();
-    let (word, rest) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
+    // What follows on the verb's own line is its argument; below it people may go on talking.
+    let (word, rest) = said.split_at(said.find(char::is_whitespace).unwrap_or(said.len()));
     let name = word.trim_matches('`').to_lowercase();
     let Some(verb) = Verb::find(&name) else {
         return Err(unknown(&name));
     };
-    let rest = rest.trim();
     match verb.name {
         "help" => none(verb, rest, Command::Help),
         "status" => none(verb, rest, Command::Status),
@@ -129,12 +129,12 @@ pub fn parse(said: &str) -> Result<Command, CommandError> {
         "cancel" => none(verb, rest, Command::Cancel),
         "pause" => none(verb, rest, Command::Pause),
         "resume" => none(verb, rest, Command::Resume),
-        "ask" => text(verb, rest).map(Command::Ask),
-        "replan" => text(verb, rest).map(Command::Replan),
-        "reject" => text(verb, rest).map(Command::Reject),
-        "answer" => answers(verb, rest).map(Command::Answer),
+        "ask" => text(verb, rest.trim()).map(Command::Ask),
+        "replan" => text(verb, rest.trim()).map(Command::Replan),
+        "reject" => text(verb, rest.trim()).map(Command::Reject),
+        "answer" => answers(verb, rest.trim()).map(Command::Answer),
         "approve" => approve(verb, rest),
-        "fix" => fix(verb, rest),
+        "fix" => fix(verb, rest.trim()),
         "autofix" => autofix(verb, rest),
         "budget" => budget(verb, rest),
         "model" => model(verb, rest),
@@ -156,8 +156,7 @@ fn usage(verb: &Verb, problem: impl Into<String>) -> CommandError {
 
 /// A verb without arguments; the first line must be empty, people may go on talking below.
 fn none(verb: &Verb, rest: &str, command: Command) -> Result<Command, CommandError> {
-    let first = rest.lines().next().unwrap_or("");
-    if first.trim().is_empty() || rest.is_empty() {
+    if first_line(rest).is_empty() {
         return Ok(command);
     }
     Err(usage(verb, format!("`{}` takes nothing after it.", verb.name)))
@@ -179,8 +178,8 @@ fn first_line(rest: &str) -> &str {
 
 fn approve(verb: &Verb, rest: &str) -> Result<Command, CommandError> {
     let (head, note) = match rest.split_once("--") {
-        Some((head, note)) => (head.trim(), note.trim()),
-        None => (first_line(rest), ""),
+        Some((head, note)) if head.split_whitespace().count() <= 1 => (head.trim(), note.trim()),
+        Some(_) | None => (first_line(rest), ""),
     };
     if note.len() > MAX_TEXT {
         return Err(usage(verb, format!("The note is longer than {MAX_TEXT} bytes.")));
@@ -320,5 +319,29 @@ mod tests {
             parse("fix the typo"),
             Ok(Command::Fix { what: FixWhat::Review, instruction: "the typo".to_owned() })
         );
+    }
+
+    #[test]
+    fn arguments_have_bounds_and_each_is_the_last_that_passes() {
+        let (most, more) = ("x".repeat(MAX_TEXT), "x".repeat(MAX_TEXT + 1));
+        for start in ["ask ", "replan ", "reject ", "approve -- ", "fix ", "answer 1: "] {
+            assert!(parse(&format!("{start}{most}")).is_ok(), "{start}");
+            assert!(parse(&format!("{start}{more}")).is_err(), "{start}");
+        }
+        let numbered = |count: usize| (1..=count).map(|n| format!(" {n}: yes")).collect::<Vec<_>>().concat();
+        assert!(parse(&format!("answer{}", numbered(MAX_ANSWERS))).is_ok());
+        assert!(parse(&format!("answer{}", numbered(MAX_ANSWERS + 1))).is_err());
+        assert!(parse("answer").is_err() && parse("answer 1:").is_err() && parse("answer 0: no").is_err());
+        assert!(parse("budget +0").is_err() && parse("budget").is_ok() && parse("budget +0.01").is_ok());
+        assert_eq!(parse("autofix off"), Ok(Command::Autofix(false)));
+        let fix = |what, instruction: &str| Ok(Command::Fix { what, instruction: instruction.to_owned() });
+        assert_eq!(parse("fix ci now"), fix(FixWhat::Ci, "now"));
+        assert_eq!(parse("fix conflicts"), fix(FixWhat::Conflicts, ""));
+        assert_eq!(parse("fix review"), fix(FixWhat::Review, ""));
+        assert_eq!(parse("fix the tests"), fix(FixWhat::Review, "the tests"));
+        assert_eq!(parse("pause\nuntil Monday"), Ok(Command::Pause), "people may go on talking below");
+        assert_eq!(parse("approve\n\nA good plan -- thanks"), Ok(Command::Approve { hash: None, note: String::new() }));
+        assert_eq!(parse("budget\nthanks"), Ok(Command::Budget(None)));
+        assert!(parse("pause until Monday").is_err());
     }
 }

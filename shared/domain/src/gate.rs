@@ -232,3 +232,83 @@ pub fn secrets_in(text: &str) -> impl Iterator<Item = &str> {
     });
     known.chain(text.lines().filter(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change_set::FileMode;
+    use crate::name::CommitSha;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn change<'a>(files: impl IntoIterator<Item = (&'a str, Option<String>)>) -> ChangeSet {
+        let write = |text| FileChange::Write { mode: FileMode::Regular, text };
+        let files = files.into_iter().map(|(name, text)| (path(name), text.map_or(FileChange::Delete, write)));
+        let base = CommitSha::parse(&"a".repeat(40)).unwrap_or_else(|error| panic!("{error}"));
+        ChangeSet { base, files: files.collect() }
+    }
+
+    /// What the gates say to a change of one file in scope that read `before`.
+    fn said(name: &str, before: &str, after: &str) -> Vec<GateReason> {
+        let set = change([(name, Some(after.to_owned()))]);
+        check(&set, &|_| before.to_owned(), &[path(name)], &Policy::standard())
+    }
+
+    #[test]
+    fn what_is_out_of_scope_or_sensitive_is_named() {
+        let set = change([("a.txt", Some("x".to_owned())), ("b.txt", None), ("ops/x.tf", None), (".GITHUB/x", None)]);
+        let mut policy = Policy::standard();
+        policy.sensitive_paths = vec!["ops/**".to_owned()];
+        let scope = [path("a.txt"), path("ops/x.tf"), path(".GITHUB/x")];
+        let reasons = check(&set, &|_| String::new(), &scope, &policy);
+        let sensitive = GateReason::Sensitive { paths: vec![path(".GITHUB/x"), path("ops/x.tf")] };
+        assert_eq!(reasons, [GateReason::OutOfScope { paths: vec![path("b.txt")] }, sensitive]);
+        assert_eq!(said("a.txt", "old", "new"), []);
+    }
+
+    #[test]
+    fn hidden_characters_may_stay_and_not_be_added() {
+        let hidden = [GateReason::HiddenCharacters { paths: vec![path("a.txt")] }];
+        assert_eq!(said("a.txt", "x", "x\u{202e}"), hidden);
+        assert_eq!(said("a.txt", "\u{feff}x", "\u{feff}y"), []);
+        assert_eq!(said("a.txt", "\u{feff}x", "x"), []);
+        assert_eq!(said("a.txt", "\u{feff}x", "\u{feff}\u{200b}x"), hidden);
+        for shown in ['a', '-', ' ', 'é', '\u{200a}', '\u{2065}', '\u{e0080}'] {
+            assert!(!is_hidden(shown), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_has_its_start_and_its_length() {
+        let secret = [GateReason::Secret { paths: vec![path("a.txt")] }];
+        for (prefix, rest) in SECRET_PREFIXES {
+            let whole = format!("{prefix}{}", "Z".repeat(*rest));
+            let short = format!("{prefix}{}", "Z".repeat(rest - 1));
+            assert_eq!(secrets_in(&format!("key = \"{whole}\"")).collect::<Vec<_>>(), [whole.as_str()]);
+            assert_eq!(secrets_in(&format!("of-{whole}")).count(), 1, "within a word");
+            assert_eq!(secrets_in(&format!("of-{short}")).count(), 0, "{short} is too short");
+            assert_eq!(said("a.txt", "", &whole), secret);
+            assert_eq!(said("a.txt", &whole, &format!("{whole}\n")), [], "it was there before");
+        }
+        let key = ["-----BEGIN RSA ", "PRIVATE KEY-----"].concat();
+        assert_eq!(said("a.txt", "", &key), secret);
+        assert_eq!(said("a.txt", "", "-----BEGIN CERTIFICATE-----"), []);
+        assert_eq!(said("a.txt", "", "a PRIVATE KEY----- is no key"), []);
+    }
+
+    #[test]
+    fn a_change_is_large_from_one_file_or_one_byte_more_than_allowed() {
+        let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("f{number:04}")).collect();
+        let sized = |files: usize, bytes: usize| {
+            let text = |at: usize| Some(if at == 0 { "x".repeat(bytes) } else { String::new() });
+            let set = change(names.iter().take(files).enumerate().map(|(at, name)| (name.as_str(), text(at))));
+            let scope: Vec<RepoPath> = set.files.keys().cloned().collect();
+            check(&set, &|_| String::new(), &scope, &Policy::standard())
+        };
+        assert_eq!(sized(MAX_FILES, MAX_BYTES), []);
+        assert_eq!(sized(1, MAX_BYTES + 1), [GateReason::Size { files: 1, bytes: MAX_BYTES + 1 }]);
+        assert_eq!(sized(MAX_FILES + 1, 5), [GateReason::Size { files: MAX_FILES + 1, bytes: 5 }]);
+    }
+}
