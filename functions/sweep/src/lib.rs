@@ -10,7 +10,7 @@ use domain::ticket::Ticket;
 use engine::commit::{Hold, apply};
 use engine::key::Key;
 use engine::message::{INTAKE, MODEL, ModelMessage, NOTIFY, StageMessage};
-use engine::outbox::{Pending, relay_row};
+use engine::outbox::{Pending, relay_rows};
 use engine::port::{Delivered, Outgoing};
 use engine::seal::SealError;
 use engine::tenancy::{SystemCtx, TenantCtx};
@@ -38,14 +38,17 @@ pub async fn handle(engine: &Engine) -> Result<Swept, Failure> {
     let proof = engine.sealer.system().map_err(|error| Failure::new(Fault::Auth, error.to_string()))?;
     let now = engine.clock.now();
     let mut swept = Swept::default();
+    let mut waiting = Vec::new();
     for key in engine.table.due(&proof, now, PAGE).await? {
-        match sweep_row(engine, &proof, &key, &mut swept).await {
+        match sweep_row(engine, &proof, &key, (&mut swept, &mut waiting)).await {
             Ok(()) => {}
             Err(failure) => {
                 tracing::warn!(sort = key.sort(), error = %failure, "a due row could not be swept");
             }
         }
     }
+    swept.relayed = waiting.len();
+    relay_rows(engine, &waiting).await;
     for stage in Stage::ALL {
         for message in engine.queue.receive_dead(stage.as_str(), 100).await? {
             swept.dead += buried(bury_turn(engine, stage, &message).await);
@@ -81,7 +84,13 @@ async fn again(engine: &Engine, queue: &'static str, message: &Delivered) -> Res
     engine.queue.ack_dead(queue, &message.receipt).await
 }
 
-async fn sweep_row(engine: &Engine, proof: &SystemCtx, key: &Key, swept: &mut Swept) -> Result<(), Failure> {
+/// Sees to a due row; a message that has not left joins those that wait.
+async fn sweep_row(
+    engine: &Engine,
+    proof: &SystemCtx,
+    key: &Key,
+    (swept, waiting): (&mut Swept, &mut Vec<(Key, Pending)>),
+) -> Result<(), Failure> {
     let Some(ctx) = proof.tenant_of(key) else {
         return Ok(());
     };
@@ -89,10 +98,7 @@ async fn sweep_row(engine: &Engine, proof: &SystemCtx, key: &Key, swept: &mut Sw
         return Ok(());
     };
     if key.sort().starts_with("OUTBOX#") {
-        if let Ok(pending) = serde_json::from_value::<Pending>(item.body) {
-            relay_row(engine, key, &pending).await;
-            swept.relayed += 1;
-        }
+        waiting.extend(serde_json::from_value::<Pending>(item.body).map(|pending| (key.clone(), pending)));
     } else if key.sort() == "TICKET" {
         if let Ok(ticket) = serde_json::from_value::<Ticket>(item.body)
             && let Some(row) = load(engine, &ctx, &ticket.id).await?

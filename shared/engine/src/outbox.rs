@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
+use domain::error::Failure;
 use domain::id::OutboxId;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -43,26 +44,36 @@ pub fn row(ctx: &TenantCtx, partition: &TicketPartition, pending: &Pending, now:
 
 /// Sends a message and removes its row; whatever fails here is left for sweep.
 pub async fn relay(engine: &Engine, ctx: &TenantCtx, partition: &TicketPartition, pending: &Pending) {
-    relay_row(engine, &Key::outbox(ctx, partition, &pending.id), pending).await;
+    let Some(outgoing) = outgoing(engine, pending) else {
+        return;
+    };
+    let sent = engine.queue.send(outgoing).await;
+    sent_or_left(engine, &Key::outbox(ctx, partition, &pending.id), &pending.queue, sent).await;
 }
 
-/// Sends a message and removes the row it stands in.
-pub async fn relay_row(engine: &Engine, row: &Key, pending: &Pending) {
+/// Sends messages and removes the rows they stand in, each as far as it goes.
+pub async fn relay_rows(engine: &Engine, rows: &[(Key, Pending)]) {
+    let ready = rows.iter().filter_map(|row| outgoing(engine, &row.1).map(|message| (row, message)));
+    let (rows, messages): (Vec<_>, Vec<_>) = ready.unzip();
+    for ((key, pending), sent) in rows.into_iter().zip(engine.queue.send_batch(messages).await) {
+        sent_or_left(engine, key, &pending.queue, sent).await;
+    }
+}
+
+/// The message of a row whose time has come.
+fn outgoing(engine: &Engine, pending: &Pending) -> Option<Outgoing> {
     let wait = pending.not_before.map_or(SignedDuration::ZERO, |at| at.duration_since(engine.clock.now()));
     let Some(queue) = QUEUES.iter().copied().find(|queue| *queue == pending.queue) else {
         tracing::error!(queue = pending.queue, "an outbox row names a queue that does not exist");
-        return;
+        return None;
     };
-    if wait > MAX_DELAY {
-        return;
-    }
-    let outgoing = Outgoing {
-        queue,
-        body: pending.body.clone(),
-        group: pending.group.clone(),
-        delay: Duration::try_from(wait).unwrap_or_default(),
-    };
-    if let Err(failure) = engine.queue.send(outgoing).await {
+    let delay = Duration::try_from(wait).unwrap_or_default();
+    let (body, group) = (pending.body.clone(), pending.group.clone());
+    (wait <= MAX_DELAY).then_some(Outgoing { queue, body, group, delay })
+}
+
+async fn sent_or_left(engine: &Engine, row: &Key, queue: &str, sent: Result<(), Failure>) {
+    if let Err(failure) = sent {
         tracing::warn!(queue, error = %failure, "a message could not be queued; sweep will send it");
         return;
     }

@@ -273,21 +273,26 @@ impl People {
         }
     }
 
-    /// The repository or the forge refuses our writes for some minutes.
+    /// The repository or the forge refuses our writes for some minutes, or everything: it was renamed, the token expired.
     fn refuse(&self, firm: &Firm) {
         let faults = [Fault::Permission, Fault::Auth, Fault::Conflict, Fault::RateLimited { retry_at: None }];
         let fault = self.world.clockwork.one_of(&faults).cloned();
-        self.world.clockwork.tell(|| format!("writes are refused: {fault:?}"));
-        if self.chance(500) {
-            self.world.source.refuse(&firm.id, REPO, fault);
-        } else {
-            self.world.forge.refuse(&firm.id, fault);
+        let which = self.world.clockwork.below(3);
+        self.world.clockwork.tell(|| format!("{} refused: {fault:?}", if which == 2 { "all is" } else { "writes are" }));
+        match which {
+            0 => self.world.source.refuse(&firm.id, REPO, fault),
+            1 => self.world.forge.refuse(&firm.id, fault),
+            _ => {
+                self.world.source.shut(&firm.id, REPO, fault.clone());
+                self.world.forge.refuse(&firm.id, fault);
+            }
         }
         let (world, firm) = (Arc::clone(&self.world), firm.clone());
         let lasts = self.world.clockwork.between(MINUTE, 15 * MINUTE);
         let who = Who { name: "admin", ..Who::default() };
         self.world.clockwork.spawn(who, lasts, async move {
             world.source.refuse(&firm.id, REPO, None);
+            world.source.shut(&firm.id, REPO, None);
             world.forge.refuse(&firm.id, None);
         });
     }

@@ -34,6 +34,15 @@ pub trait Queue: Send + Sync {
     /// Takes a message; once this returns it cannot be lost.
     async fn send(&self, message: Outgoing) -> Result<(), Failure>;
 
+    /// Takes several messages, each with an outcome of its own, in their order.
+    async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<(), Failure>> {
+        let mut taken = Vec::with_capacity(messages.len());
+        for message in messages {
+            taken.push(self.send(message).await);
+        }
+        taken
+    }
+
     /// Hands out at most `max` messages, hiding each for `visibility`; waits up to `wait` for the first.
     async fn receive(
         &self,

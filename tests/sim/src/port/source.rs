@@ -41,6 +41,18 @@ struct Repo {
     commits: BTreeMap<CommitSha, Commit>,
     /// Why nobody of ours may write, while that is so.
     refuses: Option<Fault>,
+    /// Why nobody of ours is even let in, while that is so.
+    shut: Option<Fault>,
+}
+
+impl Repo {
+    /// Lets somebody with our token read, or says why not.
+    fn open(&self) -> Result<(), Failure> {
+        match &self.shut {
+            Some(fault) => Err(Failure::new(fault.clone(), "the repository does not know the name or the token")),
+            None => Ok(()),
+        }
+    }
 }
 
 type Place = (TenantId, String);
@@ -114,6 +126,13 @@ impl SimSource {
         }
     }
 
+    /// Has a repository let nobody of ours in, or open again: it was renamed, or the token expired.
+    pub fn shut(&self, tenant: &TenantId, repo: &str, why: Option<Fault>) {
+        if let Some(repo) = held(&self.repos).get_mut(&(tenant.clone(), repo.to_owned())) {
+            repo.shut = why;
+        }
+    }
+
     /// The commit a branch points at.
     pub fn head_of(&self, tenant: &TenantId, repo: &str, branch: &str) -> Option<(CommitSha, Commit)> {
         let repos = held(&self.repos);
@@ -161,6 +180,7 @@ impl SimSource {
         let repo = repos
             .get_mut(&place(ctx, target))
             .ok_or_else(|| Failure::new(Fault::Permission, "there is no such repository"))?;
+        repo.open()?;
         if let Some(fault) = &repo.refuses {
             return Err(Failure::new(fault.clone(), "the repository refuses the push"));
         }
@@ -185,22 +205,27 @@ impl SimSource {
 impl Snapshots for SimSource {
     async fn head(&self, ctx: &TenantCtx, target: &Target, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
         self.watch.acts_for("a repository", ctx.tenant());
-        let look = || held(&self.repos).get(&place(ctx, target)).and_then(|r| r.branches.get(branch.as_str()).cloned());
+        let look = || match held(&self.repos).get(&place(ctx, target)) {
+            Some(repo) => repo.open().map(|()| repo.branches.get(branch.as_str()).cloned()),
+            None => Ok(None),
+        };
         let head = self.clockwork.call(Op::read("git.head"), look).await;
-        head.map_err(|harm| failure(&self.clockwork, "asking for a branch", harm, false))
+        head.map_err(|harm| failure(&self.clockwork, "asking for a branch", harm, false))?
     }
 
     async fn fetch(&self, ctx: &TenantCtx, target: &Target) -> Result<StoredSnapshot, Failure> {
         self.watch.acts_for("a repository", ctx.tenant());
         let look = || {
             let repos = held(&self.repos);
-            let repo = repos.get(&place(ctx, target))?;
-            let sha = repo.branches.get(target.base.as_str())?;
-            Some(Stored { commit: sha.clone(), files: repo.commits.get(sha)?.files.clone() })
+            let absent = || Failure::new(Fault::Invalid, "there is no such branch");
+            let repo = repos.get(&place(ctx, target)).ok_or_else(absent)?;
+            repo.open()?;
+            let sha = repo.branches.get(target.base.as_str()).ok_or_else(absent)?;
+            let commit = repo.commits.get(sha).ok_or_else(absent)?;
+            Ok::<_, Failure>(Stored { commit: sha.clone(), files: commit.files.clone() })
         };
         let read = self.clockwork.call(Op::read("git.fetch"), look).await;
-        let read = read.map_err(|harm| failure(&self.clockwork, "fetching", harm, false))?;
-        let stored = read.ok_or_else(|| Failure::new(Fault::Invalid, "there is no such branch"))?;
+        let stored = read.map_err(|harm| failure(&self.clockwork, "fetching", harm, false))??;
         let bytes = serde_json::to_vec(&stored).map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
         let blob = self.blobs.put(ctx, &bytes).await?;
         Ok(StoredSnapshot { commit: stored.commit, blob })
