@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod blobs;
-mod clock;
 mod db;
 mod keeping;
 mod queue;
@@ -12,8 +11,8 @@ mod takeover;
 mod vault;
 mod workers;
 
+pub use ::clock::{SystemClock, SystemIds};
 pub use blobs::FolderBlobs;
-pub use clock::{SystemClock, SystemIds};
 pub use db::{Db, DbError};
 pub use keeping::{Removed, tidy};
 pub use queue::SqliteQueue;

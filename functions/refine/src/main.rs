@@ -1,0 +1,17 @@
+//! `refine` on AWS Lambda: reads its queue, sees a snapshot and blobs, holds no secret but the sealing key.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use refine::Refine;
+use lambda::{SCRATCH, Stack, consume, handler};
+use workspace::ScratchWorkspace;
+
+fn main() -> ExitCode {
+    consume("refine", async || {
+        let stack = Stack::from_env(&[]).await?;
+        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
+        let function = Refine { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
+        Ok((stack, handler(function, async |function, message: String| refine::handle(&function, &message).await)))
+    })
+}

@@ -1,0 +1,17 @@
+//! `review` on AWS Lambda: reads its queue, sees a snapshot and blobs, holds no secret but the sealing key.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use review::Review;
+use lambda::{SCRATCH, Stack, consume, handler};
+use workspace::ScratchWorkspace;
+
+fn main() -> ExitCode {
+    consume("review", async || {
+        let stack = Stack::from_env(&[]).await?;
+        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
+        let function = Review { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
+        Ok((stack, handler(function, async |function, message: String| review::handle(&function, &message).await)))
+    })
+}

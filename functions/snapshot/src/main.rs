@@ -1,0 +1,24 @@
+//! `snapshot` on AWS Lambda: the only reader of repositories.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda::{Arn, SCRATCH, Stack, consume, handler};
+use snapshot::Snapshot;
+use workspace::{GitSource, ScratchWorkspace};
+
+lambda::config! {
+    vault: Arn = "VAULT_KEY_ARN",
+}
+
+fn main() -> ExitCode {
+    consume("snapshot", async || {
+        let config = Config::from_env()?;
+        let stack = Stack::from_env(&[]).await?;
+        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
+        let source = GitSource::new(stack.engine.clone(), stack.vault(&config.vault), SCRATCH)?;
+        let engine = stack.engine.clone();
+        let function = Snapshot { engine, snapshots: Arc::new(source), workspace: Arc::new(workspace) };
+        Ok((stack, handler(function, async |function, message: String| snapshot::handle(&function, &message).await)))
+    })
+}

@@ -1,0 +1,74 @@
+//! What went wrong with a call, by what the caller may do about it; never the raw words of an answer.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use domain::error::{Failure, Fault};
+
+/// How far a call got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It was answered with an error; nothing happened. The error's name.
+    Answered(String),
+    /// Too many requests; nothing happened.
+    Throttled,
+    /// It may or may not have happened: no answer, or a fault of the service.
+    Unknown(String),
+    /// It never left.
+    NotSent,
+}
+
+/// Names of errors that ask for patience.
+const BUSY: [&str; 11] = [
+    "LimitExceededException",
+    "OverLimit",
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "Throttling",
+    "ThrottledException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
+
+impl Refused {
+    /// Reads an error of an SDK.
+    pub(crate) fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
+        match error {
+            SdkError::ConstructionFailure(_) => Self::NotSent,
+            SdkError::ServiceError(context) => {
+                let code = context.err().code().unwrap_or("an error without a name");
+                if BUSY.contains(&code) || context.raw().status().as_u16() == 429 {
+                    Self::Throttled
+                } else if context.raw().status().is_server_error() {
+                    Self::Unknown(code.to_owned())
+                } else {
+                    Self::Answered(code.to_owned())
+                }
+            }
+            SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
+            SdkError::DispatchFailure(_) => Self::Unknown("the connection broke".to_owned()),
+            _ => Self::Unknown("an answer that cannot be read".to_owned()),
+        }
+    }
+
+    /// What it means to a caller for whom doing it twice is doing it once.
+    pub(crate) fn repeatable(self, what: &str) -> Failure {
+        match self {
+            Self::Throttled => Failure::new(Fault::Transient, format!("{what}: too many requests")),
+            Self::Unknown(name) => Failure::new(Fault::Transient, format!("{what}: {name}")),
+            Self::NotSent => Failure::new(Fault::Bug, format!("{what}: the request cannot be made")),
+            Self::Answered(name) => {
+                let fault = match name.as_str() {
+                    "AccessDenied" | "AccessDeniedException" | "KMS.AccessDeniedException" => Fault::Permission,
+                    "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "InvalidSignatureException"
+                    | "UnrecognizedClientException" => Fault::Auth,
+                    _ => Fault::Bug,
+                };
+                Failure::new(fault, format!("{what}: {name}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The engine's ports on AWS, put together once for every function that works on tickets.
+
+use std::sync::Arc;
+
+use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
+use clock::{SystemClock, SystemIds};
+use engine::Engine;
+use engine::port::{Clock, Secret, Secrets as _, Vault};
+use engine::seal::Sealer;
+use engine::slot::SLOTS;
+
+use crate::start::{StartError, access};
+use crate::variable::{Arn, Prefix};
+
+crate::config! {
+    table: String = "TABLE_NAME",
+    bucket: String = "BUCKET_NAME",
+    queues: Prefix = "QUEUE_PREFIX",
+    tenant_role: Arn = "TENANT_ROLE_ARN",
+    sealing: Arn = "SEALING_SECRET_ARN",
+}
+
+/// Where scratch directories are.
+pub const SCRATCH: &str = "/tmp/prfactory";
+/// What functions seal messages with among themselves.
+const SEALING: &str = "sealing-key";
+
+/// What every function has that works on tickets.
+pub struct Stack {
+    /// The engine's ports, under tenants' own identities.
+    pub engine: Engine,
+    /// The queues by themselves.
+    pub(crate) queue: SqsQueue,
+    access: Access,
+}
+
+impl Stack {
+    /// Reaches AWS as the environment says and reads the sealing key. `others` are stored secrets whose keys, by name,
+    /// open messages, too.
+    pub async fn from_env(others: &[(&'static str, &Arn)]) -> Result<Self, StartError> {
+        let (config, access) = (Config::from_env()?, access()?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let names = others.iter().map(|(name, arn)| (*name, Kept::Derived(arn.to_string())));
+        let names = names.chain([(SEALING, Kept::Derived(config.sealing.to_string()))]);
+        let secrets = ManagedSecrets::new(&access, Arc::clone(&clock), names);
+        let mut keys = secrets.load(SEALING).await?;
+        for (name, _) in others {
+            keys.extend(secrets.load(name).await?);
+        }
+        let sessions = TenantSessions::new(&access, config.tenant_role.to_string());
+        let queue = SqsQueue::new(&access, config.queues.to_string());
+        let engine = Engine {
+            table: Arc::new(DynamoTable::new(&access, config.table, Some(sessions.clone()))),
+            queue: Arc::new(queue.clone()),
+            blobs: Arc::new(S3Blobs::new(&access, config.bucket, Some(sessions))),
+            clock,
+            ids: Arc::new(SystemIds),
+            sealer: Arc::new(Sealer::new(keys)),
+            slots: Some(SLOTS),
+        };
+        Ok(Self { engine, queue, access })
+    }
+
+    /// Tenants' secrets under a key.
+    pub fn vault(&self, key: &Arn) -> Arc<dyn Vault> {
+        Arc::new(KmsVault::new(&self.access, Arc::clone(&self.engine.clock), key.to_string()))
+    }
+
+    /// The newest version of a secret that is stored as it is; empty when there is none yet.
+    pub async fn stored(&self, arn: &Arn) -> Result<Secret, StartError> {
+        let names = [("stored", Kept::AsIs(arn.to_string()))];
+        let secrets = ManagedSecrets::new(&self.access, Arc::clone(&self.engine.clock), names);
+        Ok(secrets.load("stored").await?.into_iter().next().unwrap_or_else(|| Secret::new(Vec::new())))
+    }
+}
