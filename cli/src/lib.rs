@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "aws")]
+mod admin;
 pub mod args;
 pub mod client;
 mod delivery;

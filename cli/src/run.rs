@@ -47,6 +47,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Webhooks => webhooks(&cli.data, out),
         Command::Doctor(model) => doctor::run(&cli.data, model, out).await,
+        Command::Admin(args) => admin(args, out).await,
         Command::Init { repo, location, base } => init(&cli.data, repo, location, base, out),
         Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,
         Command::Status { key: k, watch } => status(&client(&cli).await?, k, *watch, out).await,
@@ -73,6 +74,16 @@ async fn client(cli: &Cli) -> anyhow::Result<Client> {
     let system = System::open(&cli.data)?;
     seed(&system.engine, system.vault.as_ref(), &settings).await?;
     Client::new(system, &settings, cli.tenant.as_deref(), cli.member.as_deref())
+}
+
+#[cfg(feature = "aws")]
+async fn admin(args: &crate::args::Admin, out: Output) -> anyhow::Result<Exit> {
+    crate::admin::run(args, out).await
+}
+
+#[cfg(not(feature = "aws"))]
+async fn admin(_args: &crate::args::Admin, _out: Output) -> anyhow::Result<Exit> {
+    bail!("this prfactory knows nothing of AWS; build it with `cargo build -p prfactory --features aws`")
 }
 
 async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {

@@ -1,13 +1,20 @@
-//! Tasks of this workspace: tests, what CI checks before them, and measurements.
+//! Tasks of this workspace: tests, what CI checks before them, deployments on this machine, and measurements.
+
+mod up;
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
+use xtask::program::{run, target};
+use xtask::{package, python};
 
 const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
        cargo xtask sim [--seeds N] [--from S] [--seed N --trace] [--mutant NAME] [--list-mutants] [--json] …
                                      runs the engine under simulation; without arguments what every change must pass
        cargo xtask check             runs fmt, clippy and docs
+       cargo xtask package [--arm64] [FUNCTION…]
+                                     builds the functions as they are deployed, and prints their sizes
+       cargo xtask up                deploys template.yaml on this machine, and says how to send it an event
        cargo xtask bench engine [--json] [TICKETS…]
                                      measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
        cargo xtask bench bombs       five gigabytes and a million entries within two gigabytes of memory
@@ -22,6 +29,11 @@ fn main() -> ExitCode {
         Some("test") => test(arguments.get(1..).unwrap_or_default()),
         Some("sim") => simulate(arguments.get(1..).unwrap_or_default()),
         Some("check") => check(),
+        Some("package") => {
+            let (options, names): (Vec<_>, Vec<_>) = arguments.iter().skip(1).cloned().partition(|a| a == "--arm64");
+            package::release(&names, !options.is_empty())
+        }
+        Some("up") => up::up(),
         Some("bench") if arguments.get(1).is_some_and(|name| name == "engine") => {
             measure("engine", arguments.get(2..).unwrap_or_default())
         }
@@ -55,10 +67,13 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
         bail!("{missing}");
     }
-    run("cargo", &["build", "--workspace", "--locked"], &[])?;
-    let mut arguments = vec!["test", "--workspace", "--locked", "--"];
+    let python = python::environment("emulator")?;
+    run("cargo", &["build", "--workspace", "--features", package::CLI, "--locked"], &[])?;
+    package::development()?;
+    let mut arguments = vec!["test", "--workspace", "--features", package::CLI, "--locked", "--"];
     arguments.extend(filter.iter().map(String::as_str));
-    run("cargo", &arguments, &[("INSTA_UPDATE", "no")])?;
+    let python = python.display().to_string();
+    run("cargo", &arguments, &[("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python)])?;
     if filter.is_empty() { simulate(&[]) } else { Ok(()) }
 }
 
@@ -75,8 +90,7 @@ fn simulate(arguments: &[String]) -> anyhow::Result<()> {
 /// Measures the binary as it is optimized for measuring, in a process of its own.
 fn measure(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     run("cargo", &["build", "--profile", "bench", "--package", "prfactory", "--locked"], &[])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), std::path::PathBuf::from);
-    let binary = std::path::absolute(target.join("release/prfactory")).context("the binary cannot be found")?;
+    let binary = target().join("release/prfactory");
     let mut all = vec!["bench", "--package", "stories", "--bench", bench, "--locked", "--quiet", "--"];
     all.extend(arguments.iter().map(String::as_str));
     run("cargo", &all, &[("PRFACTORY_BIN", &binary.display().to_string())])
@@ -86,13 +100,4 @@ fn check() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"], &[])?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
     run("cargo", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])
-}
-
-fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .status()
-        .with_context(|| format!("`{program}` cannot be run"))?;
-    if status.success() { Ok(()) } else { bail!("`{program} {}` failed", arguments.join(" ")) }
 }

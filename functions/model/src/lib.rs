@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::error::Failure;
 use domain::input::{Happening, Input, Outcome};
+use domain::money::Usd;
 use domain::principal::Principal;
 use domain::ticket::Ticket;
 use engine::commit::{Applied, Hold, apply};
@@ -127,9 +128,9 @@ async fn outcome(
         let answer = function.model.call(&request, DEADLINE).await?;
         let latency = engine.clock.now().duration_since(started).as_millis();
         let latency = u64::try_from(latency).unwrap_or(0);
-        if let Some(id) = &answer.request_id {
-            tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, "a model answered");
-        }
+        let id = answer.request_id.as_deref().unwrap_or_default();
+        // The template makes a metric of the cost in this very line.
+        tracing::info!(tenant.id = %ctx.tenant(), ticket.id = %ticket, request_id = id, duration_ms = latency, cost_usd = dollars(answer.cost), "a model answered");
         call::store(engine, ctx, ticket, key, &answer, (lease.ticket.state.stage(), latency)).await?
     };
     Ok(Some(Outcome::Answered {
@@ -138,4 +139,9 @@ async fn outcome(
         cost: record.cost,
         incomplete: lease.ticket.attempt > 0,
     }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 millionths of a dollar")]
+fn dollars(cost: Usd) -> f64 {
+    cost.micros() as f64 / 1e6
 }

@@ -38,8 +38,9 @@ pub struct ManagedSecrets {
     known: Mutex<HashMap<String, Known>>,
 }
 
-/// How long what was read is used; what is missing is asked for as seldom.
-const FRESH: Duration = Duration::from_mins(1);
+/// How long what was read is used; what is missing is asked for as seldom. A webhook whose signature does not fit may
+/// have its secret read again after a minute, which must not find this.
+const FRESH: Duration = Duration::from_secs(55);
 /// Versions in the order in which they are tried.
 const LIVE: [&str; 3] = ["current", "next", "previous"];
 

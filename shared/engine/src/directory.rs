@@ -161,6 +161,11 @@ pub async fn store_endpoint(engine: &Engine, id: &EndpointId, connection: &Conne
     put(engine, Key::endpoint(id), json!(connection)).await
 }
 
+/// Finds the connection a webhook endpoint belongs to.
+pub async fn endpoint(engine: &Engine, id: &EndpointId) -> Result<Option<Connection>, Failure> {
+    row(engine, &Key::endpoint(id)).await
+}
+
 /// Finds the connection an installation of the GitHub App belongs to.
 pub async fn installation(engine: &Engine, id: u64) -> Result<Option<Connection>, Failure> {
     row(engine, &Key::installation(id)).await

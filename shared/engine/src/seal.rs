@@ -1,5 +1,7 @@
 //! Sealed messages: a function trusts what it reads because another function of ours wrote it.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
 use domain::id::TenantId;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use crate::tenancy::{SystemCtx, TenantCtx};
 
 /// Seals and opens messages under the installation's sealing keys, newest first.
 pub struct Sealer {
-    keys: Vec<Secret>,
+    keys: RwLock<Vec<Secret>>,
 }
 
 /// A message that cannot be trusted.
@@ -51,14 +53,27 @@ pub struct Unsealed<T> {
 impl Sealer {
     /// Takes the live sealing keys, newest first; blank ones are dropped.
     pub fn new(keys: Vec<Secret>) -> Self {
-        Self { keys: keys.into_iter().filter(|key| !key.is_blank()).collect() }
+        Self { keys: RwLock::new(usable(keys)) }
+    }
+
+    /// Takes other keys from now on, while a process lives on through a rotation; none at all changes nothing.
+    pub fn renew(&self, keys: Vec<Secret>) {
+        let keys = usable(keys);
+        if !keys.is_empty() {
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        }
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Vec<Secret>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Seals a payload for a queue on behalf of a tenant, or of nobody yet.
     pub fn seal<T: Serialize>(&self, queue: &str, tenant: Option<&TenantCtx>, body: &T) -> Result<String, SealError> {
         let body = serde_json::value::to_raw_value(body).map_err(|_| SealError::Unserializable)?;
         let tenant = tenant.map(|ctx| ctx.tenant().clone());
-        let key = self.keys.first().ok_or(SealError::NoKey)?;
+        let keys = self.keys();
+        let key = keys.first().ok_or(SealError::NoKey)?;
         let seal = hex::encode(mac(key, queue, tenant.as_ref(), body.get())?.finalize().into_bytes());
         let wire = Wire { queue: queue.to_owned(), tenant, body, seal };
         serde_json::to_string(&wire).map_err(|_| SealError::Unserializable)
@@ -69,7 +84,7 @@ impl Sealer {
         let wire: Wire = serde_json::from_str(text).map_err(|_| SealError::Malformed)?;
         let seal = hex::decode(&wire.seal).map_err(|_| SealError::Malformed)?;
         let fits = wire.queue == queue
-            && self.keys.iter().any(|key| {
+            && self.keys().iter().any(|key| {
                 mac(key, queue, wire.tenant.as_ref(), wire.body.get()).is_ok_and(|mac| mac.verify_slice(&seal).is_ok())
             });
         if !fits {
@@ -81,13 +96,17 @@ impl Sealer {
 
     /// Proves to be sweep; whoever holds the sealing key runs the system.
     pub fn system(&self) -> Result<SystemCtx, SealError> {
-        if self.keys.is_empty() { Err(SealError::NoKey) } else { Ok(SystemCtx::proven()) }
+        if self.keys().is_empty() { Err(SealError::NoKey) } else { Ok(SystemCtx::proven()) }
     }
 
     /// Proves to act for a tenant; whoever holds the sealing key runs the system. For the operator's own tools.
     pub fn operator(&self, tenant: &TenantId) -> Result<TenantCtx, SealError> {
-        if self.keys.is_empty() { Err(SealError::NoKey) } else { Ok(TenantCtx::proven(tenant.clone())) }
+        if self.keys().is_empty() { Err(SealError::NoKey) } else { Ok(TenantCtx::proven(tenant.clone())) }
     }
+}
+
+fn usable(keys: Vec<Secret>) -> Vec<Secret> {
+    keys.into_iter().filter(|key| !key.is_blank()).collect()
 }
 
 fn mac(key: &Secret, queue: &str, tenant: Option<&TenantId>, body: &str) -> Result<Hmac<Sha256>, SealError> {

@@ -42,11 +42,15 @@ where
     run(
         async move {
             let (stack, handle) = start().await?;
-            let consumer = Consumer { name, queue: Arc::new(stack.queue), clock: stack.engine.clock, handle };
+            let Stack { engine, queue, keys, .. } = stack;
+            let consumer = Consumer { name, queue: Arc::new(queue), clock: engine.clock, handle };
             until_taken_away(name).await;
             let service = service_fn(move |event: LambdaEvent<SqsEvent>| {
-                let consumer = consumer.clone();
-                async move { Ok::<_, lambda_runtime::Error>(consumer.batch(event).await) }
+                let (consumer, keys) = (consumer.clone(), Arc::clone(&keys));
+                async move {
+                    keys.follow().await;
+                    Ok::<_, lambda_runtime::Error>(consumer.batch(event).await)
+                }
             });
             lambda_runtime::run_concurrent(service).await.map_err(|error| StartError::Runtime(error.to_string()))
         },
@@ -62,11 +66,12 @@ where
     run(
         async move {
             let (stack, handle) = start().await?;
-            let clock = stack.engine.clock;
+            let (clock, keys) = (stack.engine.clock, stack.keys);
             until_taken_away(name).await;
             let service = service_fn(move |_: LambdaEvent<IgnoredAny>| {
-                let (clock, handle) = (Arc::clone(&clock), Arc::clone(&handle));
+                let (clock, keys, handle) = (Arc::clone(&clock), Arc::clone(&keys), Arc::clone(&handle));
                 async move {
+                    keys.follow().await;
                     let counts = handle(()).await.map_err(|failure| lambda_runtime::Error::from(failure.to_string()))?;
                     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 of anything")]
                     let counts: Vec<_> = counts.into_iter().map(|(name, count)| (name, "Count", count as f64)).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
 use clock::{SystemClock, SystemIds};
+use domain::error::Failure;
 use engine::Engine;
 use engine::port::{Clock, Secret, Secrets as _, Vault};
 use engine::seal::Sealer;
@@ -31,7 +32,33 @@ pub struct Stack {
     pub engine: Engine,
     /// The queues by themselves.
     pub(crate) queue: SqsQueue,
+    pub(crate) keys: Arc<Keys>,
     access: Access,
+}
+
+/// The keys that messages are sealed and opened with, read again from time to time.
+pub(crate) struct Keys {
+    secrets: ManagedSecrets,
+    names: Vec<&'static str>,
+    sealer: Arc<Sealer>,
+}
+
+impl Keys {
+    async fn read(&self) -> Result<(), Failure> {
+        let mut keys = Vec::new();
+        for name in &self.names {
+            keys.extend(self.secrets.load(name).await?);
+        }
+        self.sealer.renew(keys);
+        Ok(())
+    }
+
+    /// Follows a rotation; where the keys cannot be read, those at hand go on.
+    pub(crate) async fn follow(&self) {
+        if let Err(failure) = self.read().await {
+            tracing::warn!(error = %failure, "the sealing keys could not be read again");
+        }
+    }
 }
 
 impl Stack {
@@ -40,13 +67,12 @@ impl Stack {
     pub async fn from_env(others: &[(&'static str, &Arn)]) -> Result<Self, StartError> {
         let (config, access) = (Config::from_env()?, access()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let names = others.iter().map(|(name, arn)| (*name, Kept::Derived(arn.to_string())));
-        let names = names.chain([(SEALING, Kept::Derived(config.sealing.to_string()))]);
-        let secrets = ManagedSecrets::new(&access, Arc::clone(&clock), names);
-        let mut keys = secrets.load(SEALING).await?;
-        for (name, _) in others {
-            keys.extend(secrets.load(name).await?);
-        }
+        let kept = [(SEALING, &config.sealing)].into_iter().chain(others.iter().copied());
+        let kept: Vec<_> = kept.map(|(name, arn)| (name, Kept::Derived(arn.to_string()))).collect();
+        let names = kept.iter().map(|(name, _)| *name).collect();
+        let secrets = ManagedSecrets::new(&access, Arc::clone(&clock), kept);
+        let keys = Keys { secrets, names, sealer: Arc::new(Sealer::new(Vec::new())) };
+        keys.read().await?;
         let sessions = TenantSessions::new(&access, config.tenant_role.to_string());
         let queue = SqsQueue::new(&access, config.queues.to_string());
         let engine = Engine {
@@ -55,10 +81,10 @@ impl Stack {
             blobs: Arc::new(S3Blobs::new(&access, config.bucket, Some(sessions))),
             clock,
             ids: Arc::new(SystemIds),
-            sealer: Arc::new(Sealer::new(keys)),
+            sealer: Arc::clone(&keys.sealer),
             slots: Some(SLOTS),
         };
-        Ok(Self { engine, queue, access })
+        Ok(Self { engine, queue, keys: Arc::new(keys), access })
     }
 
     /// Tenants' secrets under a key.

@@ -155,7 +155,12 @@ pub enum SettingsError {
 impl Settings {
     /// Reads the settings of a data folder.
     pub fn load(folder: &Path) -> Result<Self, SettingsError> {
-        let path = folder.join("prfactory.toml");
+        Self::read(&folder.join("prfactory.toml"))
+    }
+
+    /// Reads the settings of a file.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let path = path.to_owned();
         let text =
             std::fs::read_to_string(&path).map_err(|error| SettingsError::Unreadable { path: path.clone(), error })?;
         toml::from_str(&text).map_err(|error| SettingsError::Malformed { path, error: Box::new(error) })

@@ -267,7 +267,9 @@ impl Table for DynamoTable {
         limit: usize,
         cursor_of: Option<&str>,
     ) -> Result<Page, TableError> {
-        let client = self.of(Key::stored(partition.to_owned(), String::new()).tenant());
+        let tenants = self.of(Key::stored(partition.to_owned(), String::new()).tenant());
+        // A tenant's policy holds the table's keys, and not those of an index, which it therefore may not use.
+        let client = if index == Index::Primary { tenants.clone() } else { self.base.clone() };
         let mut from = cursor_of.map(start).transpose()?;
         let mut rows = Vec::new();
         // DynamoDB cuts pages by size as well; callers count rows.
@@ -289,7 +291,7 @@ impl Table for DynamoTable {
                     rows.into_iter().map(|mut row| item::read_key(&mut row)).collect::<Result<_, _>>()?;
                 let mut items = Vec::new();
                 for some in keys.chunks(MAX_READS) {
-                    items.extend(self.batch(&client, some.to_vec()).await?);
+                    items.extend(self.batch(&tenants, some.to_vec()).await?);
                 }
                 items
             }
