@@ -21,7 +21,7 @@ async fn the_sqlite_queue_keeps_the_contract() {
     let queue =
         SqliteQueue::new(Db::open(dir.path()).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
     let queue = Arc::new(queue);
-    contract::queue(Arc::clone(&queue) as _, &move |seconds| clock.forward(seconds)).await;
+    contract::queue(Arc::clone(&queue) as _, clock.as_ref()).await;
     while let Some(left) =
         queue.receive("plan", 1, std::time::Duration::ZERO, std::time::Duration::ZERO).await.unwrap().pop()
     {
@@ -78,15 +78,13 @@ async fn the_local_tracker_and_forge_keep_their_contracts() {
 
 #[tokio::test]
 async fn the_simulated_ports_keep_the_same_contracts() {
-    use sim::clockwork::{Clockwork, SECOND};
+    use sim::clockwork::Clockwork;
     use sim::port::{SimClock, SimForge, SimIds, SimQueue, SimSecrets, SimTracker};
     use sim::scene::{REPO, Scene, firm};
     let clockwork = Clockwork::calm();
     let world = sim::world::World::new(&clockwork, &Scene::plain(), None);
     contract::table(Arc::clone(&world.table) as _, &SimClock(clockwork.clone())).await;
-    let forward = clockwork.clone();
-    contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &move |seconds| forward.forward(seconds * SECOND))
-        .await;
+    contract::queue(Arc::new(SimQueue::new(clockwork.clone())), &Virtual(clockwork.clone())).await;
     contract::groups_take_turns(&SimQueue::new(clockwork.clone())).await;
     contract::blobs(Arc::clone(&world.blobs) as _).await;
     contract::secrets(Arc::clone(&world.secrets) as Arc<SimSecrets>, "github-webhook").await;
@@ -168,6 +166,20 @@ fn scratch_directories_are_closed_to_others_and_gone_afterwards() {
     std::mem::forget(workspace::Scratch::new(root.path(), &ctx).unwrap());
     workspace::sweep(root.path()).unwrap();
     assert!(!root.path().join("w").exists(), "what a killed process left is swept");
+}
+
+/// The time of a simulation.
+struct Virtual(sim::clockwork::Clockwork);
+
+#[async_trait::async_trait]
+impl contract::Pace for Virtual {
+    fn hidden(&self) -> std::time::Duration {
+        std::time::Duration::from_mins(1)
+    }
+
+    async fn pass(&self, time: std::time::Duration) {
+        self.0.forward(i64::try_from(time.as_micros()).unwrap());
+    }
 }
 
 /// Secrets that count how often they are read.

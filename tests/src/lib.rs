@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "what is measured from outside takes the machine's own time")]
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
+pub mod cloud;
 pub mod contract;
 pub mod disk;
 pub mod forged;

@@ -34,9 +34,9 @@ pub const ACCOUNT: &str = "000000000000";
 pub const KEY: &str = "test";
 
 impl Emulator {
-    /// Starts one from a Python environment, with a folder for all it writes, and waits until it answers. With
-    /// `policies`, roles and their policies count.
-    pub fn start(python: &Path, folder: &Path, policies: bool) -> anyhow::Result<Self> {
+    /// Starts one from a Python environment, with a folder for all it writes, and waits until it answers. Functions
+    /// reach AWS at `functions` where that is somewhere else; with `policies`, roles and their policies count.
+    pub fn start(python: &Path, folder: &Path, functions: Option<&str>, policies: bool) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = std::fs::File::create(folder.join("emulator.log"))?;
@@ -49,7 +49,7 @@ impl Emulator {
             .env("HOME", folder)
             .env("TMPDIR", folder)
             .env("GATEWAY_PORT", port.to_string())
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+            .env("AWS_ENDPOINT_URL", functions.map_or_else(|| format!("http://127.0.0.1:{port}"), str::to_owned))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -105,7 +105,7 @@ impl Emulator {
     /// Runs AWS's own command line against it; what it prints, as JSON.
     pub fn aws(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut command = Command::new(self.bin.join("python"));
-        command.arg(self.bin.join("aws")).args(["--output", "json"]).args(arguments);
+        command.arg(self.bin.join("aws")).args(["--output", "json", "--endpoint-url", &self.endpoint()]).args(arguments);
         let text = output(command.envs(self.environment()).env("HOME", &self.folder).current_dir(root()))?;
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }

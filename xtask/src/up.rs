@@ -19,7 +19,7 @@ pub(crate) fn up() -> anyhow::Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let emulator = Emulator::start(&python, &folder, false)?;
+    let emulator = Emulator::start(&python, &folder, None, false)?;
     let stack = emulator.deploy(&root().join("template.yaml"), NAME, &[("Architecture", "x86_64")])?;
     let described = emulator.aws(&["cloudformation", "describe-stacks", "--stack-name", NAME])?;
     let file = folder.join("stack.json");

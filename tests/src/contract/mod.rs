@@ -18,7 +18,7 @@ mod vault;
 pub use blobs::blobs;
 pub use clock::{clock, ids};
 pub use forge::forge;
-pub use queue::{groups_take_turns, queue};
+pub use queue::{Pace, groups_take_turns, queue};
 pub use secrets::secrets;
 pub use source::source;
 pub use table::{table, tenant};

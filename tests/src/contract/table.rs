@@ -33,6 +33,9 @@ pub async fn table(table: Arc<dyn Table>, clock: &dyn Clock) {
     all_or_nothing(table.as_ref(), &key("b"), &key("c"), now).await;
     counters(table.as_ref(), &key("n")).await;
     one_winner(&table, &key("race")).await;
+    once(&table, (&key("seen"), &key("done")), now).await;
+    paused(table.as_ref(), &key("paused"), now).await;
+    mixed(table.as_ref(), &key("mixed"), now).await;
     pages(table.as_ref(), &ctx, now).await;
     due(table.as_ref(), &ctx, now).await;
     let other = Key::of(&tenant("ten_other"), "CONTRACT", "a");
@@ -102,6 +105,70 @@ async fn one_winner(table: &Arc<dyn Table>, key: &Key) {
         writers.spawn(async move { table.transact(vec![write]).await.is_ok() });
     }
     assert_eq!(writers.join_all().await.into_iter().filter(|won| *won).count(), 1);
+}
+
+/// What 64 duplicates do is done once: the ledger's row and the deed stand or fall together.
+async fn once(table: &Arc<dyn Table>, (seen, done): (&Key, &Key), now: Timestamp) {
+    let mut duplicates = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (table, seen, done) = (Arc::clone(table), seen.clone(), done.clone());
+        duplicates.spawn(async move {
+            let deed = Write::Add { key: done, field: "deeds", amount: 1, at_most: None };
+            let ledger = put(&seen, 1, vec![Condition::NotExists { now }]);
+            // Who is told to come again comes again, as the engine does.
+            loop {
+                match table.transact(vec![ledger.clone(), deed.clone()]).await {
+                    Err(TableError::Throttled) => tokio::task::yield_now().await,
+                    outcome => return outcome,
+                }
+            }
+        });
+    }
+    let outcomes = duplicates.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert!(outcomes.iter().all(|o| o.is_ok() || *o == Err(TableError::Condition { write: 0 })), "{outcomes:?}");
+    assert_eq!(table.get(done).await.unwrap().unwrap().body["deeds"], json!(1));
+}
+
+/// Who stood still for longer than its lease finds another holder, and commits nothing.
+async fn paused(table: &dyn Table, key: &Key, now: Timestamp) {
+    let held = |fence: u64, until: Timestamp, when| {
+        let mut item = Item::new(key.clone(), json!({ "by": fence }));
+        item.fence = fence;
+        item.lease_until = Some(until);
+        table.transact(vec![Write::Put { item, when }])
+    };
+    let minute = Duration::from_mins(1);
+    held(1, now + minute, vec![Condition::NotExists { now }]).await.unwrap();
+    let early = held(2, now + minute, vec![Condition::FenceIs(1), Condition::NotBefore(now)]).await;
+    assert_eq!(early, Err(TableError::Condition { write: 0 }), "a lease that lasts is not taken");
+    let later = now + minute + minute;
+    held(2, later + minute, vec![Condition::FenceIs(1), Condition::NotBefore(later)]).await.unwrap();
+    let late = held(1, later, vec![Condition::FenceIs(1)]).await;
+    assert_eq!(late, Err(TableError::Condition { write: 0 }), "the fence keeps the first holder out");
+    assert_eq!(table.get(key).await.unwrap().unwrap().body, json!({ "by": 2 }));
+}
+
+/// Every kind of write in one transaction, of which a condition in the middle fails first.
+async fn mixed(table: &dyn Table, key: &Key, now: Timestamp) {
+    let of = |name: &str| Key::stored(key.partition().to_owned(), format!("{}#{name}", key.sort()));
+    table.transact(vec![put(&of("gone"), 1, vec![]), put(&of("there"), 1, vec![])]).await.unwrap();
+    let writes = |version| {
+        vec![
+            put(&of("new"), 1, vec![Condition::NotExists { now }]),
+            Write::Delete { key: of("gone"), when: vec![Condition::VersionIs(1)] },
+            Write::Check { key: of("there"), when: vec![Condition::VersionIs(version)] },
+            Write::Add { key: of("sum"), field: "n", amount: 2, at_most: Some(1 + i64::try_from(version).unwrap()) },
+        ]
+    };
+    assert_eq!(table.transact(writes(2)).await, Err(TableError::Condition { write: 2 }));
+    assert_eq!(table.get(&of("new")).await, Ok(None));
+    assert_eq!(table.transact(writes(1)).await, Ok(()));
+    assert_eq!(table.get(&of("gone")).await, Ok(None));
+    let sum = table.get(&of("sum")).await.unwrap().unwrap();
+    assert_eq!((sum.body, sum.version), (json!({ "n": 2 }), 2), "a row made by adding has had a version before");
+    let first = vec![Write::Add { key: of("none"), field: "n", amount: 2, at_most: Some(1) }];
+    assert_eq!(table.transact(first).await, Err(TableError::Condition { write: 0 }), "not even the first passes it");
 }
 
 async fn pages(table: &dyn Table, ctx: &TenantCtx, now: Timestamp) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use domain::Timestamp;
 use domain::id::EndpointId;
 use engine::port::Secret;
 use serde_json::{Value, json};
@@ -77,12 +78,7 @@ impl World {
 
     /// The recorded event of Jira that a label was set, for another ticket.
     pub fn labelled(&self, key: &str, title: &str, body: &str) -> Value {
-        let mut event = recorded("jira/issue_updated_labels");
-        event["timestamp"] = json!(self.system.engine.clock.now().as_millisecond());
-        event["issue"]["key"] = json!(key);
-        event["issue"]["fields"]["summary"] = json!(title);
-        event["issue"]["fields"]["description"] = json!(body);
-        event
+        labelled(self.system.engine.clock.now(), key, title, body)
     }
 
     /// The recorded event of GitHub that a comment was written, by another person through another installation.
@@ -108,13 +104,28 @@ impl World {
 
     /// The recorded event of Jira that a comment was written.
     pub fn commented(&self, key: &str, id: &str, text: &str) -> Value {
-        let mut event = recorded("jira/comment_created");
-        event["timestamp"] = json!(self.system.engine.clock.now().as_millisecond());
-        event["issue"]["key"] = json!(key);
-        event["comment"]["id"] = json!(id);
-        event["comment"]["body"] = json!(text);
-        event
+        commented(self.system.engine.clock.now(), key, id, text)
     }
+}
+
+/// The recorded event of Jira that a label was set, for another ticket at another time.
+pub fn labelled(at: Timestamp, key: &str, title: &str, body: &str) -> Value {
+    let mut event = recorded("jira/issue_updated_labels");
+    event["timestamp"] = json!(at.as_millisecond());
+    event["issue"]["key"] = json!(key);
+    event["issue"]["fields"]["summary"] = json!(title);
+    event["issue"]["fields"]["description"] = json!(body);
+    event
+}
+
+/// The recorded event of Jira that a comment was written, under another ticket at another time.
+pub fn commented(at: Timestamp, key: &str, id: &str, text: &str) -> Value {
+    let mut event = recorded("jira/comment_created");
+    event["timestamp"] = json!(at.as_millisecond());
+    event["issue"]["key"] = json!(key);
+    event["comment"]["id"] = json!(id);
+    event["comment"]["body"] = json!(text);
+    event
 }
 
 /// A recorded delivery.

@@ -24,8 +24,8 @@ use testkit::git::GitHost;
 use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
-pub use deliveries::{Signed, recorded, recorded_for_us};
-pub use setup::{ShiftedClock, access};
+pub use deliveries::{Signed, commented, labelled, recorded, recorded_for_us};
+pub use setup::{ShiftedClock, access, usual_files};
 
 use crate::disk::Disk;
 use crate::serve::Serve;

@@ -14,6 +14,8 @@ use prfactory::system::ModelAccess;
 use testkit::git::GitHost;
 use testkit::model::ScriptedModel;
 
+use crate::contract::Pace;
+
 use super::{ADA_GITHUB, ADA_JIRA, ENDPOINT, INSTALLATION, MODEL_KEY, NEXT_ENDPOINT, NEXT_INSTALLATION, Setup};
 
 /// The machine's clock, which a test can put forward.
@@ -30,6 +32,17 @@ impl ShiftedClock {
 }
 
 #[async_trait]
+impl Pace for ShiftedClock {
+    fn hidden(&self) -> Duration {
+        Duration::from_mins(1)
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.forward(i64::try_from(time.as_secs()).unwrap());
+    }
+}
+
+#[async_trait]
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
         SystemClock.now() + SignedDuration::from_secs(self.seconds.load(Ordering::Relaxed))
@@ -40,7 +53,8 @@ impl Clock for ShiftedClock {
     }
 }
 
-pub(super) fn usual_files() -> Vec<(&'static str, String)> {
+/// The files of the usual repository.
+pub fn usual_files() -> Vec<(&'static str, String)> {
     [
         ("README.md", "# shop\n\nSells things. Prices are in dollars.\n"),
         ("src/price.py", "TAX = 0.2\n\n\ndef total(net):\n    return net + net * TAX\n"),

@@ -64,7 +64,7 @@ pub(super) fn attributes(item: &Item) -> Result<Attributes, TableError> {
         set("lsk", text(sort));
     }
     if let Some(due) = item.due {
-        set("shard", text(&shard_of(&item.key)));
+        set("dpk", text(&shard_of(&item.key)));
         set("due", time(due));
     }
     if let Some(at) = item.expires {

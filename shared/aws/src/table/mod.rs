@@ -316,7 +316,7 @@ impl Table for DynamoTable {
         let mut found = Vec::new();
         for number in 0..item::SHARDS {
             let request = self.base.query().table_name(&self.name).index_name("due").limit(most);
-            let request = request.key_condition_expression("shard = :s AND due <= :t");
+            let request = request.key_condition_expression("dpk = :s AND due <= :t");
             let request = request.expression_attribute_values(":s", item::text(&item::shard(number)));
             let answer = request.expression_attribute_values(":t", item::time(until)).send().await;
             let answer = answer.map_err(|error| unread(Refused::of(&error)))?;

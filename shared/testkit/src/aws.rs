@@ -1,0 +1,191 @@
+//! A place between functions and AWS's interface: counts calls, sends messages twice, and can hold everything.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A proxy that is listening.
+pub struct Between {
+    address: SocketAddr,
+    state: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: Mutex<String>,
+    client: reqwest::Client,
+    calls: Mutex<BTreeMap<String, u64>>,
+    leases: Mutex<BTreeMap<(String, u64), u64>>,
+    twice: AtomicBool,
+    gate: watch::Sender<bool>,
+    held: AtomicUsize,
+}
+
+/// Largest request that is passed on.
+const MAX_BODY: usize = 512 * 1024 * 1024;
+
+impl Between {
+    /// Starts on a free loopback port; where it passes calls on to is said later.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Shared {
+            upstream: Mutex::default(),
+            client: reqwest::Client::new(),
+            calls: Mutex::default(),
+            leases: Mutex::default(),
+            twice: AtomicBool::new(false),
+            gate: watch::Sender::new(true),
+            held: AtomicUsize::new(0),
+        });
+        let app = Router::new().fallback(pass).with_state(Arc::clone(&state));
+        let server = tokio::spawn(async move {
+            // The server ends when it is dropped.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { address, state, server })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Passes calls on to there.
+    pub fn leads_to(&self, upstream: String) {
+        *lock(&self.state.upstream) = upstream;
+    }
+
+    /// How often each operation was called, since the last time this was asked: `dynamodb.GetItem`, `s3.PUT`.
+    pub fn counted(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut lock(&self.state.calls))
+    }
+
+    /// Leases of rows that more than one holder was given: partition and fence.
+    pub fn doubled_leases(&self) -> Vec<(String, u64)> {
+        lock(&self.state.leases).iter().filter(|(_, count)| **count > 1).map(|(lease, _)| lease.clone()).collect()
+    }
+
+    /// How many leases were given.
+    pub fn leases(&self) -> usize {
+        lock(&self.state.leases).len()
+    }
+
+    /// Sends every message to a queue twice from now on, or once again.
+    pub fn twice(&self, twice: bool) {
+        self.state.twice.store(twice, Ordering::Relaxed);
+    }
+
+    /// Holds every call from now on.
+    pub fn hold(&self) {
+        self.state.gate.send_replace(false);
+    }
+
+    /// How many calls are held.
+    pub fn held(&self) -> usize {
+        self.state.held.load(Ordering::Relaxed)
+    }
+
+    /// Lets what was held go on.
+    pub fn release(&self) {
+        self.state.gate.send_replace(true);
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an operation is called.
+fn named(method: &Method, headers: &HeaderMap, body: &[u8]) -> String {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    if let Some((service, operation)) = target.and_then(|target| target.split_once('.')) {
+        let service = match service {
+            "AmazonSQS" => "sqs",
+            "TrentService" => "kms",
+            "secretsmanager" => "secretsmanager",
+            _ => "dynamodb",
+        };
+        return format!("{service}.{operation}");
+    }
+    let text = String::from_utf8_lossy(body.get(..200.min(body.len())).unwrap_or_default()).into_owned();
+    match text.split("Action=").nth(1).and_then(|rest| rest.split('&').next()) {
+        Some(action) => format!("sts.{action}"),
+        None => format!("s3.{method}"),
+    }
+}
+
+/// The lease that a write of a row takes: one that asks for the row to be free.
+fn taken(operation: &str, body: &[u8]) -> Option<(String, u64)> {
+    if operation != "dynamodb.PutItem" {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let free = body.get("ConditionExpression")?.as_str()?.contains("lease <=");
+    let text = |name: &str, kind: &str| Some(body.get("Item")?.get(name)?.get(kind)?.as_str()?.to_owned());
+    let row = format!("{}/{}", text("pk", "S")?, text("sk", "S")?);
+    free.then_some((row, text("fence", "N")?.parse().ok()?))
+}
+
+async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), Bytes::new());
+    };
+    let operation = named(&parts.method, &parts.headers, &body);
+    let mut gate = state.gate.subscribe();
+    if !*gate.borrow() {
+        state.held.fetch_add(1, Ordering::Relaxed);
+        // The sender lives as long as the state.
+        let _ = gate.wait_for(|open| *open).await;
+        state.held.fetch_sub(1, Ordering::Relaxed);
+    }
+    *lock(&state.calls).entry(operation.clone()).or_default() += 1;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{}{path}", lock(&state.upstream));
+    let send = || state.client.request(parts.method.clone(), &url).headers(parts.headers.clone()).body(body.clone()).send();
+    if state.twice.load(Ordering::Relaxed) && operation.starts_with("sqs.SendMessage") {
+        // The first of the two is the one nobody hears of.
+        let _ = send().await;
+    }
+    let Ok(response) = send().await else {
+        return answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), Bytes::new());
+    };
+    let (status, headers) = (response.status(), response.headers().clone());
+    let Ok(bytes) = response.bytes().await else {
+        return answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), Bytes::new());
+    };
+    if status.is_success()
+        && let Some(lease) = taken(&operation, &body)
+    {
+        *lock(&state.leases).entry(lease).or_default() += 1;
+    }
+    answer(status, &headers, bytes)
+}
+
+fn answer(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        if name != "transfer-encoding" && name != "content-length" && name != "connection" {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    response
+}
