@@ -3,4 +3,6 @@
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
 mod adapters;
+mod load;
 mod story;
+mod trouble;

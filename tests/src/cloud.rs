@@ -10,7 +10,6 @@ use aws::{Access, DynamoTable, Kept, ManagedSecrets, S3Blobs, SqsQueue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clock::{SystemClock, SystemIds};
-use domain::Timestamp;
 use domain::id::{EndpointId, TenantId};
 use domain::name::{BranchName, TrackerKey};
 use domain::path::RepoPath;
@@ -93,9 +92,37 @@ fn settings(dir: &Path, git: &GitHost, tenants: usize) -> String {
     text
 }
 
+/// A copy of the template for an emulator that never says which keys or context a request names, puts no tag in the
+/// place of a variable, and is reached without TLS; all that is left to the tests of the template's own words.
+fn for_emulator(template: &Path, dir: &Path) -> PathBuf {
+    let mut text = std::fs::read_to_string(template).unwrap();
+    for condition in ["dynamodb:LeadingKeys", "aws:SecureTransport"] {
+        let asked = format!("\"{condition}\": \"false\"");
+        assert!(text.contains(&asked), "the template has other words for {condition}");
+        text = text.replace(&asked, &format!("\"{condition}\": \"true\""));
+    }
+    let (asked, if_said) = ("StringEquals: { \"kms:", "StringEqualsIfExists: { \"kms:");
+    assert!(text.contains(asked), "the template has other words for the context of a key");
+    text = text.replace(asked, if_said).replace("${!aws:PrincipalTag/tenant}", "*");
+    text = text.replace("T/${aws:PrincipalTag/tenant}/*", "T/*");
+    let zips = format!("CodeUri: {}/", xtask::package::zips().display());
+    let copy = dir.join("template.yaml");
+    std::fs::write(&copy, text.replace("CodeUri: target/lambda/", &zips)).unwrap();
+    copy
+}
+
 impl Cloud {
     /// Deploys the template on a fresh emulator and brings in so many tenants, as an operator does it.
     pub async fn start(tenants: usize) -> Self {
+        Self::deployed(tenants, false).await
+    }
+
+    /// The same, where roles and their policies count: what a function's role does not allow is refused.
+    pub async fn with_policies(tenants: usize) -> Self {
+        Self::deployed(tenants, true).await
+    }
+
+    async fn deployed(tenants: usize, policies: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = usual_files().into_iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text)).collect();
         let at = "2026-02-01T10:00:00Z".parse().unwrap();
@@ -107,9 +134,10 @@ impl Cloud {
         let model = ScriptedModel::start().await.unwrap();
         let between = Between::start().await.unwrap();
         let folder = dir.path().join("emulator");
-        let emulator = Emulator::start(&python(), &folder, Some(&between.url()), false).unwrap();
+        let emulator = Emulator::start(&python(), &folder, Some(&between.url()), policies).unwrap();
         between.leads_to(emulator.endpoint());
         let template = xtask::program::root().join("template.yaml");
+        let template = if policies { for_emulator(&template, dir.path()) } else { template };
         let parameters = [("Architecture", "x86_64"), ("ModelUrl", &model.url()), ("ModelName", "scripted")];
         let stack = emulator.deploy(&template, STACK, &parameters).unwrap();
         let output = |name: &str| stack.output(name).unwrap().to_owned();
@@ -210,16 +238,37 @@ impl Cloud {
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         while SystemClock.now() < until {
             tick.tick().await;
-            if let Some(ticket) = self.ticket(number, key).await
-                && states.contains(&ticket.state.name())
-            {
-                return ticket;
+            if let Some(ticket) = self.ticket(number, key).await {
+                if states.contains(&ticket.state.name()) {
+                    return ticket;
+                }
+                assert_ne!(ticket.state.name(), "failed", "{key} failed on its way to {states:?}: {:?}", ticket.state);
             }
         }
         let state = self.ticket(number, key).await.map(|ticket| ticket.state);
         let log = std::fs::read_to_string(self.emulator.log()).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().filter(|l| l.contains("WARN") || l.contains("ERROR")).take(12).collect();
         panic!("{key} never reached {states:?}; it is {state:?}; the functions said: {tail:#?}");
+    }
+
+    /// Waits until a ticket has left a state.
+    pub async fn leaves(&self, number: usize, key: &str, state: &str, patience: Duration) {
+        let until = SystemClock.now() + patience;
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        while self.ticket(number, key).await.is_none_or(|ticket| ticket.state.name() == state) {
+            assert!(SystemClock.now() < until, "{key} never left {state}");
+            tick.tick().await;
+        }
+    }
+
+    /// Waits until a comment says something.
+    pub async fn hears(&self, number: usize, key: &str, text: &str, patience: Duration) {
+        let until = SystemClock.now() + patience;
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        while !self.comments(number, key).await.iter().any(|comment| comment.contains(text)) {
+            assert!(SystemClock.now() < until, "nobody said {text:?} on {key}: {:#?}", self.comments(number, key).await);
+            tick.tick().await;
+        }
     }
 
     /// Answers and approves what waits until a ticket has its pull request.
@@ -258,9 +307,53 @@ impl Cloud {
         })
     }
 
-    /// Now, by the clock everybody here has.
-    pub fn now(&self) -> Timestamp {
-        SystemClock.now()
+    /// Has a function fail at every start, until what this returns is given to [`Cloud::mend`].
+    pub fn break_function(&self, name: &str) -> Value {
+        let function = format!("{STACK}-{name}");
+        let configuration = ["lambda", "get-function-configuration", "--function-name", &function];
+        let environment = self.emulator.aws(&configuration).unwrap()["Environment"].clone();
+        assert!(environment["Variables"]["QUEUE_PREFIX"].is_string(), "{environment}");
+        self.configure(name, &json!({ "Variables": {} }));
+        environment
+    }
+
+    /// Has a function work again.
+    pub fn mend(&self, name: &str, environment: &Value) {
+        self.configure(name, environment);
+    }
+
+    fn configure(&self, name: &str, environment: &Value) {
+        let function = format!("{STACK}-{name}");
+        let update = ["lambda", "update-function-configuration", "--function-name", &function, "--environment"];
+        self.emulator.aws(&[&update[..], &[&environment.to_string()]].concat()).unwrap();
+    }
+
+    /// Hides messages of a queue for so many seconds while they are handled.
+    pub fn hidden_for(&self, queue: &str, seconds: u32) {
+        let url = format!("{}{queue}", self.stack.output("QueuePrefix").unwrap());
+        let wish = json!({ "VisibilityTimeout": seconds.to_string() }).to_string();
+        self.emulator.aws(&["sqs", "set-queue-attributes", "--queue-url", &url, "--attributes", &wish]).unwrap();
+    }
+
+    /// Lets the timer start sweep, or keeps it from it.
+    pub fn sweeps(&self, yes: bool) {
+        let function = format!("{STACK}-sweep");
+        let limit = ["lambda", "put-function-concurrency", "--function-name", &function];
+        let count = if yes { "1" } else { "0" };
+        self.emulator.aws(&[&limit[..], &["--reserved-concurrent-executions", count]].concat()).unwrap();
+    }
+
+    /// Waits until something holds; fails when that takes more than the patience.
+    pub async fn until(&self, what: &str, patience: Duration, holds: impl Fn() -> bool) {
+        let until = SystemClock.now() + patience;
+        let mut tick = tokio::time::interval(Duration::from_millis(500));
+        while SystemClock.now() < until {
+            tick.tick().await;
+            if holds() {
+                return;
+            }
+        }
+        panic!("waited in vain for {what}");
     }
 
     /// Processes of a function.

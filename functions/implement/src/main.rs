@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use implement::Implement;
-use lambda::{SCRATCH, Stack, consume, handler};
+use lambda::{Stack, consume, handler, scratch};
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {
     consume("implement", async || {
         let stack = Stack::from_env(&[]).await?;
-        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
+        let workspace = ScratchWorkspace::new(Arc::clone(&stack.engine.blobs), scratch()?);
         let function = Implement { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
         Ok((stack, handler(function, async |function, message: String| implement::handle(&function, &message).await)))
     })

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lambda::{SCRATCH, Stack, consume, handler};
+use lambda::{Stack, consume, handler, scratch};
 use notify::Notify;
 use tracker::LocalTracker;
 use workspace::ScratchWorkspace;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         let config = Config::from_env()?;
         let stack = Stack::from_env(&[]).await?;
         let engine = stack.engine.clone();
-        let workspace = Arc::new(ScratchWorkspace::swept(Arc::clone(&engine.blobs), SCRATCH)?);
+        let workspace = Arc::new(ScratchWorkspace::new(Arc::clone(&engine.blobs), scratch()?));
         let tracker = Arc::new(LocalTracker::new(engine.clone()));
         let function = Notify { engine, tracker, workspace, handle: config.handle };
         Ok((stack, handler(function, async |function, message: String| notify::handle(&function, &message).await)))

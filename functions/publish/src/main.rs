@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use forge::LocalForge;
-use lambda::{Arn, SCRATCH, Stack, consume, handler};
+use lambda::{Arn, Stack, consume, handler, scratch};
 use publish::Publish;
 use workspace::{GitSource, ScratchWorkspace};
 
@@ -17,8 +17,8 @@ fn main() -> ExitCode {
         let config = Config::from_env()?;
         let stack = Stack::from_env(&[]).await?;
         let engine = stack.engine.clone();
-        let workspace = ScratchWorkspace::swept(Arc::clone(&engine.blobs), SCRATCH)?;
-        let commits = Arc::new(GitSource::new(engine.clone(), stack.vault(&config.vault), SCRATCH)?);
+        let workspace = ScratchWorkspace::new(Arc::clone(&engine.blobs), scratch()?);
+        let commits = Arc::new(GitSource::new(engine.clone(), stack.vault(&config.vault), scratch()?)?);
         let forge = Arc::new(LocalForge::new(engine.clone()));
         let function = Publish { engine, workspace: Arc::new(workspace), commits, forge };
         Ok((stack, handler(function, async |function, message: String| publish::handle(&function, &message).await)))

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use review::Review;
-use lambda::{SCRATCH, Stack, consume, handler};
+use lambda::{Stack, consume, handler, scratch};
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {
     consume("review", async || {
         let stack = Stack::from_env(&[]).await?;
-        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
+        let workspace = ScratchWorkspace::new(Arc::clone(&stack.engine.blobs), scratch()?);
         let function = Review { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
         Ok((stack, handler(function, async |function, message: String| review::handle(&function, &message).await)))
     })

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lambda::{Arn, SCRATCH, Stack, consume, handler};
+use lambda::{Arn, Stack, consume, handler, scratch};
 use snapshot::Snapshot;
 use workspace::{GitSource, ScratchWorkspace};
 
@@ -15,8 +15,8 @@ fn main() -> ExitCode {
     consume("snapshot", async || {
         let config = Config::from_env()?;
         let stack = Stack::from_env(&[]).await?;
-        let workspace = ScratchWorkspace::swept(Arc::clone(&stack.engine.blobs), SCRATCH)?;
-        let source = GitSource::new(stack.engine.clone(), stack.vault(&config.vault), SCRATCH)?;
+        let workspace = ScratchWorkspace::new(Arc::clone(&stack.engine.blobs), scratch()?);
+        let source = GitSource::new(stack.engine.clone(), stack.vault(&config.vault), scratch()?)?;
         let engine = stack.engine.clone();
         let function = Snapshot { engine, snapshots: Arc::new(source), workspace: Arc::new(workspace) };
         Ok((stack, handler(function, async |function, message: String| snapshot::handle(&function, &message).await)))

@@ -16,6 +16,6 @@ pub use batch::{consume, each_minute};
 pub use gateway::{Ingress, receive};
 pub use handler::{Handler, handler};
 #[cfg(feature = "stages")]
-pub use stack::{SCRATCH, Stack};
+pub use stack::{Stack, scratch};
 pub use start::StartError;
 pub use variable::{Arn, ConfigError, Prefix, Reader, Variable};

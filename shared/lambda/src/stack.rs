@@ -1,5 +1,6 @@
 //! The engine's ports on AWS, put together once for every function that works on tickets.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
@@ -21,8 +22,8 @@ crate::config! {
     sealing: Arn = "SEALING_SECRET_ARN",
 }
 
-/// Where scratch directories are.
-pub const SCRATCH: &str = "/tmp/prfactory";
+/// What a process's own part of ephemeral storage begins with; its number follows.
+const SCRATCH: &str = "prfactory-";
 /// What functions seal messages with among themselves.
 const SEALING: &str = "sealing-key";
 
@@ -98,4 +99,21 @@ impl Stack {
         let secrets = ManagedSecrets::new(&self.access, Arc::clone(&self.engine.clock), names);
         Ok(secrets.load("stored").await?.into_iter().next().unwrap_or_else(|| Secret::new(Vec::new())))
     }
+}
+
+/// This process's own part of ephemeral storage. What processes that are gone left there is removed first.
+pub fn scratch() -> std::io::Result<PathBuf> {
+    let root = std::env::temp_dir();
+    for entry in std::fs::read_dir(&root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)?.parse::<u32>().ok());
+        let gone = number.is_some_and(|number| {
+            number == std::process::id() || !Path::new("/proc").join(number.to_string()).exists()
+        });
+        if gone && let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(error = %error, "what was left in ephemeral storage could not be removed");
+        }
+    }
+    Ok(root.join(format!("{SCRATCH}{}", std::process::id())))
 }

@@ -27,6 +27,7 @@ struct Shared {
     calls: Mutex<BTreeMap<String, u64>>,
     leases: Mutex<BTreeMap<(String, u64), u64>>,
     twice: AtomicBool,
+    trap: Mutex<Option<&'static str>>,
     gate: watch::Sender<bool>,
     held: AtomicUsize,
 }
@@ -45,6 +46,7 @@ impl Between {
             calls: Mutex::default(),
             leases: Mutex::default(),
             twice: AtomicBool::new(false),
+            trap: Mutex::default(),
             gate: watch::Sender::new(true),
             held: AtomicUsize::new(0),
         });
@@ -71,7 +73,7 @@ impl Between {
         std::mem::take(&mut lock(&self.state.calls))
     }
 
-    /// Leases of rows that more than one holder was given: partition and fence.
+    /// Leases of tickets that more than one holder was given: row and fence.
     pub fn doubled_leases(&self) -> Vec<(String, u64)> {
         lock(&self.state.leases).iter().filter(|(_, count)| **count > 1).map(|(lease, _)| lease.clone()).collect()
     }
@@ -86,9 +88,9 @@ impl Between {
         self.state.twice.store(twice, Ordering::Relaxed);
     }
 
-    /// Holds every call from now on.
-    pub fn hold(&self) {
-        self.state.gate.send_replace(false);
+    /// Holds every call once a lease was taken on a row that says this, so that its holder can be caught at work.
+    pub fn hold_once_leased(&self, row: &'static str) {
+        *lock(&self.state.trap) = Some(row);
     }
 
     /// How many calls are held.
@@ -131,7 +133,7 @@ fn named(method: &Method, headers: &HeaderMap, body: &[u8]) -> String {
     }
 }
 
-/// The lease that a write of a row takes: one that asks for the row to be free.
+/// The lease on a ticket that a write takes: one that asks for the row to be free.
 fn taken(operation: &str, body: &[u8]) -> Option<(String, u64)> {
     if operation != "dynamodb.PutItem" {
         return None;
@@ -140,7 +142,8 @@ fn taken(operation: &str, body: &[u8]) -> Option<(String, u64)> {
     let free = body.get("ConditionExpression")?.as_str()?.contains("lease <=");
     let text = |name: &str, kind: &str| Some(body.get("Item")?.get(name)?.get(kind)?.as_str()?.to_owned());
     let row = format!("{}/{}", text("pk", "S")?, text("sk", "S")?);
-    free.then_some((row, text("fence", "N")?.parse().ok()?))
+    text("lease", "N").filter(|_| free && row.ends_with("/TICKET"))?;
+    Some((row, text("fence", "N")?.parse().ok()?))
 }
 
 async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -175,6 +178,11 @@ async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Bo
         && let Some(lease) = taken(&operation, &body)
     {
         *lock(&state.leases).entry(lease).or_default() += 1;
+        let mut trap = lock(&state.trap);
+        if trap.is_some_and(|row| String::from_utf8_lossy(&body).contains(row)) {
+            *trap = None;
+            state.gate.send_replace(false);
+        }
     }
     answer(status, &headers, bytes)
 }

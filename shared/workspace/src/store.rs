@@ -13,7 +13,7 @@ use domain::path::RepoPath;
 use engine::port::{Blobs, EntryKind, SourceTree, TreeEntry, Workspace};
 use engine::tenancy::TenantCtx;
 
-use crate::scratch::{Scratch, sweep};
+use crate::scratch::Scratch;
 use crate::snapshot::{Limits, io, unpack};
 
 /// Opens stored snapshots in ephemeral storage.
@@ -27,13 +27,6 @@ impl ScratchWorkspace {
     /// Uses a root for scratch directories.
     pub fn new(blobs: Arc<dyn Blobs>, root: impl Into<PathBuf>) -> Self {
         Self { blobs, root: root.into() }
-    }
-
-    /// Uses a root in which nobody else works, and removes what was left there.
-    pub fn swept(blobs: Arc<dyn Blobs>, root: impl Into<PathBuf>) -> std::io::Result<Self> {
-        let root = root.into();
-        sweep(&root)?;
-        Ok(Self::new(blobs, root))
     }
 }
 
