@@ -4,5 +4,7 @@
 
 mod adapters;
 mod load;
+mod receiving;
 mod story;
+mod template;
 mod trouble;

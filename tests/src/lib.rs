@@ -9,6 +9,7 @@ pub mod disk;
 pub mod forged;
 pub mod hand;
 pub mod people;
+pub mod runtime;
 pub mod serve;
 pub mod storm;
 pub mod world;

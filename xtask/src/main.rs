@@ -1,5 +1,6 @@
 //! Tasks of this workspace: tests, what CI checks before them, deployments on this machine, and measurements.
 
+mod template;
 mod up;
 
 use std::process::{Command, ExitCode};
@@ -14,10 +15,13 @@ const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
        cargo xtask check             runs fmt, clippy and docs
        cargo xtask package [--arm64] [FUNCTION…]
                                      builds the functions as they are deployed, and prints their sizes
+       cargo xtask template          lints template.yaml and holds it to our rules and to those of others
        cargo xtask up                deploys template.yaml on this machine, and says how to send it an event
        cargo xtask bench engine [--json] [TICKETS…]
                                      measures whole workflows; 1, 100 and 1,000 tickets unless told otherwise
+       cargo xtask cost [--json]     counts what a ticket asks of AWS, and prices a thousand of them
        cargo xtask bench bombs       five gigabytes and a million entries within two gigabytes of memory
+       cargo xtask bench functions   start, memory and work of the functions that `package` made
        cargo xtask soak [MINUTES [A_MINUTE]]
                                      loads one `serve` for long; 60 minutes with 10 tickets a minute
        cargo xtask storm [MINUTES]   kills and stops one `serve` under load; 10 minutes";
@@ -33,11 +37,16 @@ fn main() -> ExitCode {
             let (options, names): (Vec<_>, Vec<_>) = arguments.iter().skip(1).cloned().partition(|a| a == "--arm64");
             package::release(&names, !options.is_empty())
         }
+        Some("template") => template::check(),
         Some("up") => up::up(),
         Some("bench") if arguments.get(1).is_some_and(|name| name == "engine") => {
             measure("engine", arguments.get(2..).unwrap_or_default())
         }
         Some("bench") if arguments.get(1).is_some_and(|name| name == "bombs") => measure("bombs", &[]),
+        Some("bench") if arguments.get(1).is_some_and(|name| name == "functions") => {
+            measure("functions", &[target().join("lambda").display().to_string()])
+        }
+        Some("cost") => cost(arguments.get(1..).unwrap_or_default()),
         Some("storm") => measure("storm", arguments.get(1..).unwrap_or_default()),
         Some("soak") => measure("soak", arguments.get(1..).unwrap_or_default()),
         _ => {
@@ -94,6 +103,18 @@ fn measure(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     let mut all = vec!["bench", "--package", "stories", "--bench", bench, "--locked", "--quiet", "--"];
     all.extend(arguments.iter().map(String::as_str));
     run("cargo", &all, &[("PRFACTORY_BIN", &binary.display().to_string())])
+}
+
+/// What tickets cost, on functions of the development build.
+fn cost(arguments: &[String]) -> anyhow::Result<()> {
+    let python = python::environment("emulator")?.display().to_string();
+    run("cargo", &["build", "--workspace", "--features", package::CLI, "--locked"], &[])?;
+    package::development()?;
+    let binary = target().join("debug/prfactory").display().to_string();
+    let mut all = vec!["bench", "--profile", "dev", "--package", "stories", "--features", package::CLI];
+    all.extend(["--bench", "cost", "--locked", "--quiet", "--"]);
+    all.extend(arguments.iter().map(String::as_str));
+    run("cargo", &all, &[("PRFACTORY_EMULATOR", &python), ("PRFACTORY_BIN", &binary)])
 }
 
 fn check() -> anyhow::Result<()> {

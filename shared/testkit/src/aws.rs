@@ -68,7 +68,8 @@ impl Between {
         *lock(&self.state.upstream) = upstream;
     }
 
-    /// How often each operation was called, since the last time this was asked: `dynamodb.GetItem`, `s3.PUT`.
+    /// How often each operation was called, since the last time this was asked: `dynamodb.GetItem`, `s3.PUT`; and, as
+    /// `dynamodb.writes` and `dynamodb.reads`, the units DynamoDB bills, reckoned from what went over the wire.
     pub fn counted(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut lock(&self.state.calls))
     }
@@ -146,6 +147,34 @@ fn taken(operation: &str, body: &[u8]) -> Option<(String, u64)> {
     Some((row, text("fence", "N")?.parse().ok()?))
 }
 
+/// Units of writing: one a begun kilobyte of an item, one for each entry of an index that comes and goes, all of it twice
+/// in a transaction.
+fn writes(operation: &str, body: &Value) -> u64 {
+    let put = |put: &Value| {
+        let item = put.get("Item").and_then(Value::as_object);
+        let size = item.map_or(1, |item| u64::try_from(Value::Object(item.clone()).to_string().len()).unwrap_or(1));
+        let entries = ["lpk", "dpk"].iter().filter(|name| item.is_some_and(|item| item.contains_key(**name))).count();
+        size.div_ceil(1024) + 2 * u64::try_from(entries).unwrap_or(0)
+    };
+    match operation {
+        "dynamodb.PutItem" => put(body),
+        // What goes leaves one index at the most behind.
+        "dynamodb.DeleteItem" => 2,
+        "dynamodb.UpdateItem" => 1,
+        "dynamodb.TransactWriteItems" => {
+            let all = body.get("TransactItems").and_then(Value::as_array).cloned().unwrap_or_default();
+            2 * all.iter().map(|one| one.get("Put").map_or(1, put)).sum::<u64>()
+        }
+        _ => 0,
+    }
+}
+
+/// Units of strongly consistent reading: one a begun four kilobytes.
+fn reads(operation: &str, answer: &[u8]) -> u64 {
+    let reading = ["dynamodb.GetItem", "dynamodb.Query", "dynamodb.BatchGetItem"].contains(&operation);
+    if reading { u64::try_from(answer.len()).unwrap_or(0).div_ceil(4096).max(1) } else { 0 }
+}
+
 async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
@@ -174,6 +203,12 @@ async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Bo
     let Ok(bytes) = response.bytes().await else {
         return answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), Bytes::new());
     };
+    let sent = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    for (name, units) in [("writes", writes(&operation, &sent)), ("reads", reads(&operation, &bytes))] {
+        if units > 0 {
+            *lock(&state.calls).entry(format!("dynamodb.{name}")).or_default() += units;
+        }
+    }
     if status.is_success()
         && let Some(lease) = taken(&operation, &body)
     {
