@@ -72,7 +72,8 @@ fn outputs(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 fn access() -> anyhow::Result<Access> {
     #[expect(clippy::disallowed_methods, reason = "AWS's own variables are how its tools hand credentials on")]
     let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let missing = |name: &str| format!("{name} is not set; `eval \"$(aws configure export-credentials --format env)\"`");
+    let missing =
+        |name: &str| format!("{name} is not set; `eval \"$(aws configure export-credentials --format env)\"`");
     let secret = |name: &str| read(name).map(|text| Secret::new(text.into_bytes()));
     let region = read("AWS_REGION").or_else(|| read("AWS_DEFAULT_REGION")).context("AWS_REGION is not set")?;
     let key = read("AWS_ACCESS_KEY_ID").with_context(|| missing("AWS_ACCESS_KEY_ID"))?;
@@ -142,7 +143,11 @@ impl Stack {
         Ok(())
     }
 
-    async fn member(&self, MemberTask::Create { id, tenant, name, role, github, jira }: &MemberTask, out: Output) -> anyhow::Result<()> {
+    async fn member(
+        &self,
+        MemberTask::Create { id, tenant, name, role, github, jira }: &MemberTask,
+        out: Output,
+    ) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!(role))
             .with_context(|| format!("{role:?} is no role: reader, writer, approver or admin"))?;
         let member = MemberRow { id: MemberId::parse(id)?, name: name.clone(), role };

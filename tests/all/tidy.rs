@@ -155,7 +155,8 @@ fn tree(package: &str) -> String {
 fn webhook_functions_link_the_sdks_of_their_queue_and_their_secret_alone() {
     for package in ["github-webhook", "jira-webhook"] {
         let tree = tree(package);
-        let sdks: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()?.strip_prefix("aws-sdk-")).collect();
+        let sdks: BTreeSet<&str> =
+            tree.lines().filter_map(|line| line.split(' ').next()?.strip_prefix("aws-sdk-")).collect();
         assert_eq!(sdks, BTreeSet::from(["secretsmanager", "sqs"]), "{package}");
         for heavy in ["reqwest", "gix", "regex", "lambda-extension"] {
             assert!(!tree.lines().any(|line| line.starts_with(&format!("{heavy} "))), "{package} links {heavy}");

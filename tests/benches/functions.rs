@@ -83,7 +83,9 @@ async fn webhook(bootstrap: &Path) -> Value {
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let folder = PathBuf::from(arguments.first().expect("which folder? `cargo xtask package` fills target/lambda"));
+    let Some(folder) = arguments.first().map(PathBuf::from) else {
+        panic!("which folder? `cargo xtask package` fills target/lambda");
+    };
     for name in FUNCTIONS {
         let bootstrap = folder.join(name).join("bootstrap");
         if !bootstrap.exists() {

@@ -35,12 +35,8 @@ impl Empty {
     /// A table as the template has it.
     fn table(&self) {
         let attribute = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
-        let schema = |hash: &str, range: &str| {
-            json!([{ "AttributeName": hash, "KeyType": "HASH" }, { "AttributeName": range, "KeyType": "RANGE" }])
-        };
-        let index = |name: &str, hash: &str, range: &str| {
-            json!({ "IndexName": name, "KeySchema": schema(hash, range), "Projection": { "ProjectionType": "KEYS_ONLY" } })
-        };
+        let schema = |hash: &str, range: &str| json!([{ "AttributeName": hash, "KeyType": "HASH" }, { "AttributeName": range, "KeyType": "RANGE" }]);
+        let index = |name: &str, hash: &str, range: &str| json!({ "IndexName": name, "KeySchema": schema(hash, range), "Projection": { "ProjectionType": "KEYS_ONLY" } });
         let wish = json!({
             "TableName": "contract", "BillingMode": "PAY_PER_REQUEST", "KeySchema": schema("pk", "sk"),
             "AttributeDefinitions": [
@@ -89,7 +85,8 @@ async fn the_table_keeps_it_under_tenants_own_identities() {
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") },
         "Action": ["sts:AssumeRole", "sts:TagSession"] }] });
-    let role = aws.aws(&["iam", "create-role", "--role-name", "tenant", "--assume-role-policy-document", &trust.to_string()]);
+    let role =
+        aws.aws(&["iam", "create-role", "--role-name", "tenant", "--assume-role-policy-document", &trust.to_string()]);
     let arn = role.pointer("/Role/Arn").and_then(Value::as_str).unwrap();
     let sessions = TenantSessions::new(&aws.access, arn);
     let table = DynamoTable::new(&aws.access, "contract", Some(sessions));
@@ -117,7 +114,8 @@ async fn the_blobs_on_s3_keep_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_secrets_and_the_vault_keep_their_contracts() {
     let aws = empty();
-    let stored = aws.aws(&["secretsmanager", "create-secret", "--name", "contract", "--secret-string", r#"{"current":"root"}"#]);
+    let stored =
+        aws.aws(&["secretsmanager", "create-secret", "--name", "contract", "--secret-string", r#"{"current":"root"}"#]);
     let arn = stored.get("ARN").and_then(Value::as_str).unwrap();
     for kept in [Kept::Derived(arn.to_owned()), Kept::AsIs(arn.to_owned())] {
         let secrets = ManagedSecrets::new(&aws.access, Arc::new(SystemClock), [("contract", kept)]);

@@ -29,7 +29,8 @@ pub(crate) async fn is_done_once(cloud: &Cloud, number: usize, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_delivery_becomes_a_pull_request_on_the_deployed_template() {
     let cloud = Cloud::start(1).await;
-    let forged = cloud.post("/webhooks/github", ("x-hub-signature-256", format!("sha256={}", "0".repeat(64))), b"{}".to_vec());
+    let forged =
+        cloud.post("/webhooks/github", ("x-hub-signature-256", format!("sha256={}", "0".repeat(64))), b"{}".to_vec());
     assert_eq!(forged.await, 401);
     cloud.label(1, "SHOP1-1", "Raise the tax", TAX).await;
     cloud.guided(1, "SHOP1-1", STEP).await;

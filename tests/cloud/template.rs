@@ -13,7 +13,8 @@ use xtask::program::root;
 fn template() -> Value {
     let read = "import json, sys; from awscli.customizations.cloudformation.yamlhelper import yaml_parse; \
                 print(json.dumps(yaml_parse(open(sys.argv[1]).read())))";
-    let output = Command::new(python().join("bin/python")).args(["-c", read]).arg(root().join("template.yaml")).output();
+    let output =
+        Command::new(python().join("bin/python")).args(["-c", read]).arg(root().join("template.yaml")).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -107,7 +108,8 @@ fn every_variable_is_read_by_one_config_and_set_by_the_template_and_the_reverse(
 #[test]
 fn a_message_is_hidden_for_six_times_what_its_function_may_take() {
     let template = template();
-    let (functions, queues) = (resources(&template, "AWS::Serverless::Function"), resources(&template, "AWS::SQS::Queue"));
+    let (functions, queues) =
+        (resources(&template, "AWS::Serverless::Function"), resources(&template, "AWS::SQS::Queue"));
     let mut read = 0;
     for (name, function) in functions {
         let Some(event) = function["Events"].as_object().and_then(|events| events.values().next()) else {
@@ -164,7 +166,8 @@ fn allows(statements: &[Value], request: &Request<'_>) -> bool {
     statements.iter().any(|statement| {
         let action = list(&statement["Action"]).iter().any(|action| action == request.action);
         let on = |resource: &Value| like(&filled(&named(resource), request), request.resource);
-        let fits = || statement["Condition"].as_object().is_none_or(|all| all.iter().all(|(o, c)| holds(o, c, request)));
+        let fits =
+            || statement["Condition"].as_object().is_none_or(|all| all.iter().all(|(o, c)| holds(o, c, request)));
         action && list(&statement["Resource"]).iter().any(on) && fits()
     })
 }
@@ -181,7 +184,8 @@ fn the_session_of_one_tenant_reaches_nothing_of_another() {
     for action in writes.map(|name| format!("dynamodb:{name}")) {
         assert!(allows(&tenant, &row(&action, &["T#ten_a"])), "{action}");
         assert!(allows(&tenant, &row(&action, &["T#ten_a#TICKET#tkt_1"])), "{action}");
-        for foreign in ["T#ten_b", "T#ten_b#TICKET#tkt_1", "T#ten_ab#X", "T#ten_", "IDENTITY#github#1", "DUE#0", "T#*"] {
+        for foreign in ["T#ten_b", "T#ten_b#TICKET#tkt_1", "T#ten_ab#X", "T#ten_", "IDENTITY#github#1", "DUE#0", "T#*"]
+        {
             assert!(!allows(&tenant, &row(&action, &[foreign])), "{action} {foreign}");
             assert!(!allows(&tenant, &row(&action, &["T#ten_a", foreign])), "{action} {foreign} beside an own row");
         }

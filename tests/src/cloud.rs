@@ -247,7 +247,8 @@ impl Cloud {
         }
         let state = self.ticket(number, key).await.map(|ticket| ticket.state);
         let log = std::fs::read_to_string(self.emulator.log()).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().filter(|l| l.contains("WARN") || l.contains("ERROR")).take(12).collect();
+        let tail: Vec<&str> =
+            log.lines().rev().filter(|l| l.contains("WARN") || l.contains("ERROR")).take(12).collect();
         panic!("{key} never reached {states:?}; it is {state:?}; the functions said: {tail:#?}");
     }
 
@@ -266,7 +267,11 @@ impl Cloud {
         let until = SystemClock.now() + patience;
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         while !self.comments(number, key).await.iter().any(|comment| comment.contains(text)) {
-            assert!(SystemClock.now() < until, "nobody said {text:?} on {key}: {:#?}", self.comments(number, key).await);
+            assert!(
+                SystemClock.now() < until,
+                "nobody said {text:?} on {key}: {:#?}",
+                self.comments(number, key).await
+            );
             tick.tick().await;
         }
     }
@@ -299,7 +304,10 @@ impl Cloud {
     /// How many messages of each kind a queue has: visible, hidden, delayed.
     pub fn waiting(&self, queue: &str) -> [u64; 3] {
         let url = format!("{}{queue}", self.stack.output("QueuePrefix").unwrap());
-        let said = self.emulator.aws(&["sqs", "get-queue-attributes", "--queue-url", &url, "--attribute-names", "All"]).unwrap();
+        let said = self
+            .emulator
+            .aws(&["sqs", "get-queue-attributes", "--queue-url", &url, "--attribute-names", "All"])
+            .unwrap();
         let names = ["", "NotVisible", "Delayed"];
         names.map(|name| {
             let name = format!("/Attributes/ApproximateNumberOfMessages{name}");

@@ -105,7 +105,10 @@ impl Emulator {
     /// Runs AWS's own command line against it; what it prints, as JSON.
     pub fn aws(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut command = Command::new(self.bin.join("python"));
-        command.arg(self.bin.join("aws")).args(["--output", "json", "--endpoint-url", &self.endpoint()]).args(arguments);
+        command
+            .arg(self.bin.join("aws"))
+            .args(["--output", "json", "--endpoint-url", &self.endpoint()])
+            .args(arguments);
         let text = output(command.envs(self.environment()).env("HOME", &self.folder).current_dir(root()))?;
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
@@ -131,7 +134,8 @@ impl Emulator {
         let described = self.aws(&["cloudformation", "describe-stacks", "--stack-name", name])?;
         let outputs = described.pointer("/Stacks/0/Outputs").and_then(Value::as_array).cloned().unwrap_or_default();
         let text = |output: &Value, key: &str| Some(output.get(key)?.as_str()?.to_owned());
-        let outputs = outputs.iter().filter_map(|output| Some((text(output, "OutputKey")?, text(output, "OutputValue")?)));
+        let outputs =
+            outputs.iter().filter_map(|output| Some((text(output, "OutputKey")?, text(output, "OutputValue")?)));
         Ok(Stack { outputs: outputs.collect() })
     }
 }

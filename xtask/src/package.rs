@@ -47,7 +47,8 @@ pub fn development() -> anyhow::Result<()> {
         let bootstrap = target().join("debug").join(format!("{name}.bootstrap"));
         std::fs::copy(&built, &bootstrap).with_context(|| format!("{} was not built", built.display()))?;
         // Symbols are half of it, and nobody reads them there.
-        output(Command::new("strip").arg(&bootstrap)).context("`strip` is needed (Debian: `apt-get install binutils`)")?;
+        output(Command::new("strip").arg(&bootstrap))
+            .context("`strip` is needed (Debian: `apt-get install binutils`)")?;
         pack(&bootstrap, name, CompressionMethod::Stored)?;
     }
     Ok(())
@@ -56,16 +57,17 @@ pub fn development() -> anyhow::Result<()> {
 /// Builds functions as they are deployed, checks that Lambda can load them, packs them, and prints their sizes.
 pub fn release(names: &[String], arm64: bool) -> anyhow::Result<()> {
     let tools = python::environment("package")?.join("bin");
-    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let path = search_path(&tools);
     let all: Vec<&str> = FUNCTIONS.into_iter().filter(|f| names.is_empty() || names.iter().any(|n| n == f)).collect();
     if all.len() < names.len() {
         bail!("there are these functions: {}", FUNCTIONS.join(" "));
     }
     if arm64 && !has_target("aarch64-unknown-linux-gnu")? {
-        println!("arm64: NOT BUILT, the target is not installed (`rustup target add aarch64-unknown-linux-gnu`)");
+        say("arm64: NOT BUILT, the target is not installed (`rustup target add aarch64-unknown-linux-gnu`)");
         return Ok(());
     }
-    let mut arguments = vec!["lambda", "build", "--release", "--locked"];
+    // Its own idea of a release would abort on a panic, which the runtime has to contain.
+    let mut arguments = vec!["lambda", "build", "--release", "--locked", "--disable-optimizations"];
     arguments.extend(arm64.then_some("--arm64"));
     for name in &all {
         arguments.extend(["--package", name]);
@@ -79,15 +81,22 @@ pub fn release(names: &[String], arm64: bool) -> anyhow::Result<()> {
         }
         let zip = pack(&bootstrap, name, CompressionMethod::Deflated)?;
         let (whole, packed) = (std::fs::metadata(&bootstrap)?.len(), std::fs::metadata(&zip)?.len());
-        println!(
-            "{name:15} {:6.2} MB, zipped {:5.2} MB, glibc {}.{}",
-            megabytes(whole),
-            megabytes(packed),
-            glibc.0,
-            glibc.1
-        );
+        let (major, minor) = glibc;
+        let (whole, packed) = (megabytes(whole), megabytes(packed));
+        say(&format!("{name:15} {whole:6.2} MB, zipped {packed:5.2} MB, glibc {major}.{minor}"));
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the task is for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Where programs are found, with those of an environment first.
+fn search_path(first: &Path) -> String {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    format!("{}:{}", first.display(), rest.display())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 bytes")]

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use plan::Plan;
 use lambda::{Stack, consume, handler, scratch};
+use plan::Plan;
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use refine::Refine;
 use lambda::{Stack, consume, handler, scratch};
+use refine::Refine;
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {

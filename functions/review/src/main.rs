@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use review::Review;
 use lambda::{Stack, consume, handler, scratch};
+use review::Review;
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {

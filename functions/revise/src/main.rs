@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use revise::Revise;
 use lambda::{Stack, consume, handler, scratch};
+use revise::Revise;
 use workspace::ScratchWorkspace;
 
 fn main() -> ExitCode {

@@ -30,11 +30,18 @@ impl Access {
     /// Uses fixed credentials, as the environment of a function or of an operator has them.
     ///
     /// `endpoint` is somewhere else than AWS: an emulator.
-    pub fn new(region: String, endpoint: Option<String>, (key, secret): (&str, &Secret), token: Option<&Secret>) -> Self {
+    pub fn new(
+        region: String,
+        endpoint: Option<String>,
+        (key, secret): (&str, &Secret),
+        token: Option<&Secret>,
+    ) -> Self {
         let text = |secret: &Secret| secret.expose_text().unwrap_or_default().to_owned();
         let credentials = Credentials::new(key, text(secret), token.map(text), None, "environment");
-        let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).operation_timeout(CALL).build();
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        let limits =
+            TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).operation_timeout(CALL).build();
         let mut config = SdkConfig::builder()
             .region(Region::new(region))
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())

@@ -70,16 +70,15 @@ impl Blobs for S3Blobs {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return Err(match Refused::of(&error) {
-                    Refused::Answered(name) if name == "NoSuchKey" => Failure::new(
-                        Fault::Invalid,
-                        format!(
-                            "blob {} is gone; what is not used for long is removed. Say `analyze` to start afresh",
-                            hash.short()
-                        ),
-                    ),
-                    refused => refused.repeatable("a blob cannot be read"),
-                });
+                let refused = Refused::of(&error);
+                if refused.is("NoSuchKey") {
+                    let say = format!(
+                        "blob {} is gone; what is not used for long is removed. Say `analyze` to start afresh",
+                        hash.short()
+                    );
+                    return Err(Failure::new(Fault::Invalid, say));
+                }
+                return Err(refused.repeatable("a blob cannot be read"));
             }
         };
         let cut_off = |_| Failure::new(Fault::Transient, "a blob cannot be read: it did not arrive whole");

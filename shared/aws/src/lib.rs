@@ -3,9 +3,9 @@
 mod access;
 #[cfg(feature = "blobs")]
 mod blobs;
-mod refused;
 #[cfg(feature = "queue")]
 mod queue;
+mod refused;
 #[cfg(feature = "secrets")]
 mod secrets;
 #[cfg(feature = "session")]

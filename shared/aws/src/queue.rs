@@ -75,7 +75,10 @@ impl SqsQueue {
         let answer = request.send().await.map_err(|e| Refused::of(&e).repeatable("messages cannot be sent"))?;
         let refused = answer.failed.into_iter().map(|entry| {
             let fault = if entry.sender_fault { Fault::Bug } else { Fault::Transient };
-            (entry.id.parse().unwrap_or(usize::MAX), Failure::new(fault, format!("a message was refused: {}", entry.code)))
+            (
+                entry.id.parse().unwrap_or(usize::MAX),
+                Failure::new(fault, format!("a message was refused: {}", entry.code)),
+            )
         });
         Ok(refused.collect())
     }
@@ -88,16 +91,9 @@ fn delivered(message: Message) -> Option<Delivered> {
 
 /// Whose receipt has lapsed has lost the message, which is no error of anybody.
 fn lapsed(refused: Refused, what: &str) -> Result<(), Failure> {
-    match refused {
-        Refused::Answered(name)
-            if name.contains("ReceiptHandleIsInvalid")
-                || name.contains("MessageNotInflight")
-                || name.contains("InvalidParameterValue") =>
-        {
-            Ok(())
-        }
-        other => Err(other.repeatable(what)),
-    }
+    let names = ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"];
+    let gone = matches!(&refused, Refused::Answered(answer) if names.iter().any(|name| answer.contains(name)));
+    if gone { Ok(()) } else { Err(refused.repeatable(what)) }
 }
 
 #[async_trait]
@@ -112,7 +108,8 @@ impl Queue for SqsQueue {
     }
 
     async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<(), Failure>> {
-        let mut outcomes: Vec<Result<(), Failure>> = messages.iter().map(|m| too_large(&m.body).map_or(Ok(()), Err)).collect();
+        let mut outcomes: Vec<Result<(), Failure>> =
+            messages.iter().map(|m| too_large(&m.body).map_or(Ok(()), Err)).collect();
         let mut left: Vec<(usize, Outgoing)> =
             messages.into_iter().enumerate().filter(|(_, message)| message.body.len() <= LARGEST).collect();
         while let Some(queue) = left.first().map(|(_, message)| message.queue) {

@@ -50,8 +50,13 @@ impl Refused {
             }
             SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
             SdkError::DispatchFailure(_) => Self::Unknown("the connection broke".to_owned()),
-            _ => Self::Unknown("an answer that cannot be read".to_owned()),
+            SdkError::ResponseError(_) | _ => Self::Unknown("an answer that cannot be read".to_owned()),
         }
+    }
+
+    /// Whether it was answered with an error of that name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Answered(answer) if answer == name)
     }
 
     /// What it means to a caller for whom doing it twice is doing it once.
@@ -63,7 +68,10 @@ impl Refused {
             Self::Answered(name) => {
                 let fault = match name.as_str() {
                     "AccessDenied" | "AccessDeniedException" | "KMS.AccessDeniedException" => Fault::Permission,
-                    "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "InvalidSignatureException"
+                    "ExpiredToken"
+                    | "ExpiredTokenException"
+                    | "InvalidClientTokenId"
+                    | "InvalidSignatureException"
                     | "UnrecognizedClientException" => Fault::Auth,
                     _ => Fault::Bug,
                 };

@@ -46,11 +46,7 @@ const LIVE: [&str; 3] = ["current", "next", "previous"];
 
 impl ManagedSecrets {
     /// Knows these secrets and no others.
-    pub fn new(
-        access: &Access,
-        clock: Arc<dyn Clock>,
-        names: impl IntoIterator<Item = (&'static str, Kept)>,
-    ) -> Self {
+    pub fn new(access: &Access, clock: Arc<dyn Clock>, names: impl IntoIterator<Item = (&'static str, Kept)>) -> Self {
         let names = names.into_iter().collect();
         Self { client: Client::new(access.config()), clock, names, known: Mutex::default() }
     }
@@ -66,10 +62,13 @@ impl ManagedSecrets {
         }
         let found = match self.client.get_secret_value().secret_id(arn).send().await {
             Ok(answer) => live(answer.secret_string.map(String::into_bytes).map(Secret::new))?,
-            Err(error) => match Refused::of(&error) {
-                Refused::Answered(name) if name == "ResourceNotFoundException" => Vec::new(),
-                refused => return Err(refused.repeatable("a secret cannot be read")),
-            },
+            Err(error) => {
+                let refused = Refused::of(&error);
+                if !refused.is("ResourceNotFoundException") {
+                    return Err(refused.repeatable("a secret cannot be read"));
+                }
+                Vec::new()
+            }
         };
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(arn.to_owned(), (now, found.clone()));

@@ -80,7 +80,8 @@ impl Session {
         let answer = request.duration_seconds(LASTS).send().await.map_err(|error| {
             CredentialsError::provider_error(Refused::of(&error).repeatable("a tenant's role cannot be assumed"))
         })?;
-        let given = answer.credentials.ok_or_else(|| CredentialsError::not_loaded("the role came without credentials"))?;
+        let given =
+            answer.credentials.ok_or_else(|| CredentialsError::not_loaded("the role came without credentials"))?;
         let until = std::time::SystemTime::try_from(given.expiration).ok();
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), until, "tenant"))
     }

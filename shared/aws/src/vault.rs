@@ -63,9 +63,13 @@ impl KmsVault {
         let request = self.client.decrypt().key_id(&self.key).ciphertext_blob(blob);
         let request = request.encryption_context("tenant", ctx.tenant().as_str());
         let answer = request.encryption_context("purpose", purpose).send().await;
-        let answer = answer.map_err(|error| match Refused::of(&error) {
-            Refused::Answered(name) if name == "InvalidCiphertextException" => foreign(),
-            refused => refused.repeatable("a secret cannot be unsealed"),
+        let answer = answer.map_err(|error| {
+            let refused = Refused::of(&error);
+            if refused.is("InvalidCiphertextException") {
+                foreign()
+            } else {
+                refused.repeatable("a secret cannot be unsealed")
+            }
         })?;
         let key = Secret::new(answer.plaintext.ok_or_else(foreign)?.into_inner());
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -72,9 +72,11 @@ where
                 let (clock, keys, handle) = (Arc::clone(&clock), Arc::clone(&keys), Arc::clone(&handle));
                 async move {
                     keys.follow().await;
-                    let counts = handle(()).await.map_err(|failure| lambda_runtime::Error::from(failure.to_string()))?;
+                    let counts =
+                        handle(()).await.map_err(|failure| lambda_runtime::Error::from(failure.to_string()))?;
                     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 of anything")]
-                    let counts: Vec<_> = counts.into_iter().map(|(name, count)| (name, "Count", count as f64)).collect();
+                    let counts: Vec<_> =
+                        counts.into_iter().map(|(name, count)| (name, "Count", count as f64)).collect();
                     metric::emit(name, clock.now(), &counts);
                     Ok::<_, lambda_runtime::Error>(())
                 }
@@ -195,7 +197,13 @@ mod tests {
         async fn send(&self, _: Outgoing) -> Result<(), Failure> {
             Ok(())
         }
-        async fn receive(&self, _: &'static str, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivered>, Failure> {
+        async fn receive(
+            &self,
+            _: &'static str,
+            _: usize,
+            _: Duration,
+            _: Duration,
+        ) -> Result<Vec<Delivered>, Failure> {
             Ok(Vec::new())
         }
         async fn ack(&self, _: &'static str, _: &str) -> Result<(), Failure> {

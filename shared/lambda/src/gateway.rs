@@ -87,7 +87,12 @@ struct Open {
 impl Open {
     async fn answer(&self, handle: &Handler<(Receiver, Request), Response>, event: Event) -> Response {
         let Some(request) = request(event) else {
-            return Response::problem(400, "malformed", "Malformed delivery", "The body is not what its encoding says.");
+            return Response::problem(
+                400,
+                "malformed",
+                "Malformed delivery",
+                "The body is not what its encoding says.",
+            );
         };
         // What is not there yet is asked for again by the receiver, which says 503.
         let keys = self.secrets.load(self.sealing).await.unwrap_or_default();
@@ -145,7 +150,10 @@ mod tests {
             serde_json::from_str::<Event>(&json).unwrap()
         };
         let plain = request(event("{}", false)).unwrap();
-        assert_eq!((plain.method.as_str(), plain.path.as_str(), plain.body.as_slice()), ("POST", "/webhooks/github", &b"{}"[..]));
+        assert_eq!(
+            (plain.method.as_str(), plain.path.as_str(), plain.body.as_slice()),
+            ("POST", "/webhooks/github", &b"{}"[..])
+        );
         assert_eq!(plain.header("X-Hub-Signature-256"), Some("sha256=00"));
         assert_eq!(request(event("AP8=", true)).unwrap().body, [0, 255]);
         assert_eq!(request(event("not base64", true)), None);

@@ -4,6 +4,7 @@
 mod batch;
 mod gateway;
 mod handler;
+#[cfg(feature = "stages")]
 mod metric;
 #[cfg(feature = "stages")]
 mod stack;

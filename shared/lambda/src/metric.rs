@@ -25,7 +25,6 @@ pub(crate) fn line(function: &str, now: Timestamp, metrics: &[(&str, &str, f64)]
 }
 
 /// Writes one line of metrics.
-#[cfg(feature = "stages")]
 #[expect(clippy::print_stdout, reason = "standard output is where CloudWatch takes metrics from")]
 pub(crate) fn emit(function: &str, now: Timestamp, metrics: &[(&str, &str, f64)]) {
     println!("{}", line(function, now, metrics));

@@ -191,7 +191,8 @@ async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Bo
     *lock(&state.calls).entry(operation.clone()).or_default() += 1;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path}", lock(&state.upstream));
-    let send = || state.client.request(parts.method.clone(), &url).headers(parts.headers.clone()).body(body.clone()).send();
+    let send =
+        || state.client.request(parts.method.clone(), &url).headers(parts.headers.clone()).body(body.clone()).send();
     if state.twice.load(Ordering::Relaxed) && operation.starts_with("sqs.SendMessage") {
         // The first of the two is the one nobody hears of.
         let _ = send().await;
@@ -203,8 +204,8 @@ async fn pass(State(state): State<Arc<Shared>>, request: Request) -> Response<Bo
     let Ok(bytes) = response.bytes().await else {
         return answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), Bytes::new());
     };
-    let sent = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    for (name, units) in [("writes", writes(&operation, &sent)), ("reads", reads(&operation, &bytes))] {
+    let wish = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    for (name, units) in [("writes", writes(&operation, &wish)), ("reads", reads(&operation, &bytes))] {
         if units > 0 {
             *lock(&state.calls).entry(format!("dynamodb.{name}")).or_default() += units;
         }

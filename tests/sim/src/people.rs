@@ -278,7 +278,9 @@ impl People {
         let faults = [Fault::Permission, Fault::Auth, Fault::Conflict, Fault::RateLimited { retry_at: None }];
         let fault = self.world.clockwork.one_of(&faults).cloned();
         let which = self.world.clockwork.below(3);
-        self.world.clockwork.tell(|| format!("{} refused: {fault:?}", if which == 2 { "all is" } else { "writes are" }));
+        self.world
+            .clockwork
+            .tell(|| format!("{} refused: {fault:?}", if which == 2 { "all is" } else { "writes are" }));
         match which {
             0 => self.world.source.refuse(&firm.id, REPO, fault),
             1 => self.world.forge.refuse(&firm.id, fault),

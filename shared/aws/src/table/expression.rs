@@ -32,8 +32,8 @@ pub(super) fn conditions(when: &[Condition]) -> Expression {
                 Condition::NotExists { now } => {
                     (format!("(attribute_not_exists(pk) OR expires <= {name})"), item::time(*now))
                 }
-                Condition::VersionIs(version) => (format!("ver = {name}"), item::number(version)),
-                Condition::FenceIs(fence) => (format!("fence = {name}"), item::number(fence)),
+                Condition::VersionIs(version) => (format!("ver = {name}"), item::number(*version)),
+                Condition::FenceIs(fence) => (format!("fence = {name}"), item::number(*fence)),
                 Condition::NotBefore(time) => {
                     (format!("(attribute_not_exists(lease) OR lease <= {name})"), item::time(*time))
                 }

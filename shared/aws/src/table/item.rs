@@ -24,8 +24,8 @@ pub(super) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-pub(super) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+pub(super) fn number(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
 }
 
 pub(super) fn time(at: Timestamp) -> AttributeValue {
@@ -79,8 +79,8 @@ pub(super) fn attributes(item: &Item) -> Result<Attributes, TableError> {
                 all.insert(field_name(name), value);
             }
         }
-        other => {
-            all.insert(WHOLE.to_owned(), text(&other.to_string()));
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            all.insert(WHOLE.to_owned(), text(&item.body.to_string()));
         }
     }
     let size: usize = all.iter().map(|(name, value)| name.len() + length(value)).sum();
@@ -128,18 +128,17 @@ pub(super) fn item(mut all: Attributes) -> Result<Item, TableError> {
     let listing = string(&mut all, "lpk").zip(string(&mut all, "lsk"));
     let (version, fence) = (whole(&all, "ver").unwrap_or(0), whole(&all, "fence").unwrap_or(0));
     let (lease_until, due, expires) = (at(&all, "lease"), at(&all, "due"), at(&all, "expires"));
-    let body = match string(&mut all, WHOLE) {
-        Some(json) => serde_json::from_str(&json).map_err(unreadable)?,
-        None => {
-            let mut fields = Map::new();
-            for (name, value) in all {
-                if let Some(name) = name.strip_prefix(FIELD) {
-                    let json = value.as_s().or_else(|other| other.as_n()).map_or("null", String::as_str);
-                    fields.insert(name.to_owned(), serde_json::from_str(json).map_err(unreadable)?);
-                }
+    let body = if let Some(json) = string(&mut all, WHOLE) {
+        serde_json::from_str(&json).map_err(unreadable)?
+    } else {
+        let mut fields = Map::new();
+        for (name, value) in all {
+            if let Some(name) = name.strip_prefix(FIELD) {
+                let json = value.as_s().or_else(|other| other.as_n()).map_or("null", String::as_str);
+                fields.insert(name.to_owned(), serde_json::from_str(json).map_err(unreadable)?);
             }
-            Value::Object(fields)
         }
+        Value::Object(fields)
     };
     Ok(Item { key, version, fence, lease_until, listing, due, expires, body })
 }

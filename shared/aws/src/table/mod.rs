@@ -307,8 +307,8 @@ impl Table for DynamoTable {
                 several => self.write_all(&client, several).await,
             }
         };
-        let sent = send.retry(patience()).when(|outcome| *outcome == Outcome::Contended).await;
-        sent.map_err(TableError::from)
+        let outcome = send.retry(patience()).when(|outcome| *outcome == Outcome::Contended).await;
+        outcome.map_err(TableError::from)
     }
 
     async fn due(&self, _proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
