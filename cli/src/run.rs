@@ -82,8 +82,9 @@ async fn admin(args: &crate::args::Admin, out: Output) -> anyhow::Result<Exit> {
 }
 
 #[cfg(not(feature = "aws"))]
-async fn admin(_args: &crate::args::Admin, _out: Output) -> anyhow::Result<Exit> {
-    bail!("this prfactory knows nothing of AWS; build it with `cargo build -p prfactory --features aws`")
+fn admin(_args: &crate::args::Admin, _out: Output) -> std::future::Ready<anyhow::Result<Exit>> {
+    let say = "this prfactory knows nothing of AWS; build it with `cargo build -p prfactory --features aws`";
+    std::future::ready(Err(anyhow::anyhow!(say)))
 }
 
 async fn serve(data: &Path, args: &Serve, out: Output) -> anyhow::Result<Exit> {

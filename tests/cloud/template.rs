@@ -27,15 +27,19 @@ fn resources(template: &Value, kind: &str) -> BTreeMap<String, Value> {
 
 /// `github-webhook` → `GithubWebhook`.
 fn logical(function: &str) -> String {
-    let parts = function.split('-').map(|part| part[..1].to_uppercase() + &part[1..]);
-    parts.collect()
+    let mut start = true;
+    let letters = function.chars().filter_map(|letter| {
+        let capital = std::mem::replace(&mut start, letter == '-');
+        (letter != '-').then_some(if capital { letter.to_ascii_uppercase() } else { letter })
+    });
+    letters.collect()
 }
 
 fn list(value: &Value) -> Vec<Value> {
-    match value {
-        Value::Array(all) => all.clone(),
-        Value::Null => Vec::new(),
-        one => vec![one.clone()],
+    match value.as_array() {
+        Some(all) => all.clone(),
+        None if value.is_null() => Vec::new(),
+        None => vec![value.clone()],
     }
 }
 

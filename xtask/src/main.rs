@@ -122,6 +122,10 @@ fn cost(arguments: &[String]) -> anyhow::Result<()> {
 
 fn check() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"], &[])?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
+    let lint =
+        ["clippy", "--workspace", "--all-targets", "--features", package::CLI, "--locked", "--", "-D", "warnings"];
+    run("cargo", &lint, &[])?;
+    // The command line as most people build it.
+    run("cargo", &["clippy", "--package", "prfactory", "--locked", "--", "-D", "warnings"], &[])?;
     run("cargo", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])
 }

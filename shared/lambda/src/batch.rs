@@ -221,7 +221,7 @@ mod tests {
         }
     }
 
-    async fn handle(_: (), body: String) -> Disposition {
+    async fn handle((): (), body: String) -> Disposition {
         match body.as_str() {
             "panic" => panic!("as asked"),
             "hang" => std::future::pending().await,
