@@ -121,6 +121,49 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_comment_a_forge_sends_is_read_and_no_longer_one() {
+        // 65,536 characters of four bytes each.
+        let longest = |more: &str| {
+            let command = format!("@prfactory cancel\n{more}");
+            let rest = 4 * 65_536 - command.len() + more.len();
+            format!("{command}{}{}", "🦀".repeat(rest / 4), "x".repeat(rest % 4))
+        };
+        command(&longest(""), &Command::Cancel);
+        nothing(&longest("x"));
+        assert_eq!(find("@ cancel", "", Markup::Markdown), Ok(Found::Nothing), "nobody is mentioned");
+    }
+
+    #[test]
+    fn tables_footnotes_and_struck_text_never_fire() {
+        nothing("a | b\n--|--\n@prfactory cancel | x");
+        nothing("[^1]: note\n@prfactory cancel");
+        nothing("~~no longer\n@prfactory cancel~~");
+    }
+
+    #[track_caller]
+    fn wiki(text: &str, expected: &Found) {
+        assert_eq!(find(text, "prfactory", Markup::Wiki).as_ref(), Ok(expected), "{text:?}");
+    }
+
+    #[test]
+    fn a_block_of_jira_ends_where_its_own_mark_comes_again() {
+        let cancel = Found::Command(Command::Cancel);
+        for block in ["quote", "code", "noformat", "panel", "color"] {
+            wiki(&format!("{{{block}}}\nx\n{{{block}}}\n/prfactory cancel"), &cancel);
+            wiki(&format!("{{{block}}}\nx\n/prfactory cancel\n{{{block}}}"), &Found::Nothing);
+            wiki(&format!("A long line of talk before\n\n{{{block}}}\n/prfactory cancel"), &Found::Nothing);
+        }
+        wiki("{quote}\n{code}\n/prfactory cancel\n{code}\n{quote}", &Found::Nothing);
+        wiki("{noformat}\n{quote}\n{noformat}\n/prfactory cancel", &cancel);
+    }
+
+    #[test]
+    fn a_line_of_jira_on_which_a_block_opens_or_closes_never_fires() {
+        wiki("/prfactory cancel {quote}\nx\n{quote}", &Found::Nothing);
+        wiki("{quote}\nx\n/prfactory cancel {quote}", &Found::Nothing);
+    }
+
+    #[test]
     fn jira_quotes_and_code_never_fire() {
         for text in [
             "{quote}\n/prfactory cancel\n{quote}",

@@ -15,3 +15,23 @@ pub fn help(handle: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_has_a_row_for_each_verb_under_the_handle_it_is_said_to() {
+        let text = help("prfactory");
+        let (start, table) = text.split_once("\n\n").unwrap();
+        assert_eq!(start, "Start a line with `@prfactory` or `/prfactory`:");
+        let rows: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(rows.len(), VERBS.len());
+        for (row, verb) in rows.iter().zip(VERBS) {
+            assert!(row.starts_with(&format!("| `{}", verb.name)) && row.contains(verb.does), "{row}");
+            assert!(row.ends_with(&format!("| {} |", verb.least.as_str())), "{row}");
+        }
+        let autofix = "| `autofix on\\|off` | switches the repair of failing checks | writer |";
+        assert!(rows.contains(&autofix), "a bar within a cell would end it: {text}");
+    }
+}

@@ -299,10 +299,35 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_two_letters_is_like_every_verb_and_gets_no_suggestion() {
+        let said = |text: &str| parse(text).map_err(|e| e.to_string()).unwrap_err();
+        insta::assert_snapshot!(said("fi"), @"Unknown command `fi`. Say `help` for the list.");
+        insta::assert_snapshot!(said("fxi"), @"Unknown command `fxi`. Did you mean `fix`? Say `help` for the list.");
+    }
+
+    #[test]
+    fn an_unknown_word_is_shown_without_what_breaks_out_of_its_marks() {
+        let said = |text: &str| parse(text).map_err(|e| e.to_string()).unwrap_err();
+        insta::assert_snapshot!(said("no`such\u{7}verb"), @"Unknown command `nosuchverb`. Say `help` for the list.");
+        let long = said(&"x".repeat(80));
+        assert_eq!(long, format!("Unknown command `{}`. Say `help` for the list.", "x".repeat(30)));
+    }
+
+    #[test]
+    fn a_text_has_the_4096_bytes_that_people_are_told() {
+        let text = "x".repeat(4096);
+        assert_eq!(parse(&format!("ask {text}")), Ok(Command::Ask(text.clone())));
+        let said = parse(&format!("ask {text}x")).map_err(|e| e.to_string()).unwrap_err();
+        insta::assert_snapshot!(said, @"The text is longer than 4096 bytes. Usage: `ask QUESTION`.");
+    }
+
+    #[test]
     fn answers_are_split_at_growing_numbers() {
         let answers = parse("answer 1: in 2 places: a and b\n2: no\n  4) maybe 3: stays");
         let expected = [(1, "in 2 places: a and b"), (2, "no"), (4, "maybe 3: stays")];
         assert_eq!(answers, Ok(Command::Answer(expected.map(|(n, t)| (n, t.to_owned())).to_vec())));
+        let again = vec![(1, "of the two 1: the first".to_owned())];
+        assert_eq!(parse("answer 1: of the two 1: the first"), Ok(Command::Answer(again)), "no number twice");
         assert!(parse("answer yes").is_err());
         assert!(parse("answer 1:").is_err());
     }
