@@ -2,15 +2,6 @@
 
 use super::*;
 
-fn ask(ticket: &Ticket, by: Principal, request: Request, policy: &Policy) -> Result<Ticket, Why> {
-    let input = Input { by, what: Happening::Request(request) };
-    decide(ticket, &input, policy, now()).map(|decision| decision.next).map_err(|refusal| refusal.why)
-}
-
-fn approve(of: &str) -> Request {
-    Request::Approve { hash: prefix(of), note: String::new() }
-}
-
 #[test]
 fn each_request_needs_its_role() {
     for state in states() {
