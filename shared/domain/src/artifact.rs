@@ -305,3 +305,58 @@ pub struct ReviewAnswer {
     /// One answer a thread.
     pub threads: Vec<ThreadAnswer>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(base: char, policy: &str, files: &[&str], (summary, steps, tests): (&str, &str, &str)) -> Plan {
+        let file = |path: &&str| PlannedFile {
+            path: RepoPath::parse(path).unwrap(),
+            action: FileAction::Modify,
+            why: "it has to".to_owned(),
+        };
+        Plan {
+            version: 1,
+            ticket: TicketId::parse("tkt_1").unwrap(),
+            repo: RepoName::parse("acme/widgets").unwrap(),
+            base: CommitSha::parse(&base.to_string().repeat(40)).unwrap(),
+            policy: ContentHash::of(policy.as_bytes()),
+            body: PlanBody {
+                summary: summary.to_owned(),
+                confidence: Confidence::High,
+                files: files.iter().map(file).collect(),
+                api_changes: Vec::new(),
+                schema_changes: Vec::new(),
+                steps: vec![steps.to_owned()],
+                tests: vec![tests.to_owned()],
+                risks: Vec::new(),
+                out_of_scope: Vec::new(),
+                estimated_cost: Usd::ZERO,
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(before: &Plan, now: &Plan, said: &str) {
+        assert_eq!(now.changes_since(before), said);
+    }
+
+    #[test]
+    fn what_changed_since_an_earlier_plan_is_said_in_one_sentence() {
+        let words = ("summary", "steps", "tests");
+        let before = plan('a', "p", &["a.rs", "b.rs"], words);
+        check(&before, &before, "only details of the wording changed");
+        let mut reworded = before.clone();
+        reworded.body.risks = vec!["it may rain".to_owned()];
+        check(&before, &reworded, "only details of the wording changed");
+        check(&before, &plan('a', "p", &["a.rs", "b.rs", "c.rs", "d.rs"], words), "adds c.rs, d.rs");
+        check(&before, &plan('a', "p", &[], words), "no longer touches a.rs, b.rs");
+        check(&before, &plan('a', "p", &["c.rs", "b.rs"], words), "adds c.rs; no longer touches a.rs");
+        check(&before, &plan('b', "p", &["a.rs", "b.rs"], words), "the base commit changed");
+        check(&before, &plan('a', "q", &["a.rs", "b.rs"], words), "the policy changed");
+        check(&before, &plan('a', "p", &["a.rs", "b.rs"], ("x", "steps", "tests")), "the summary changed");
+        check(&before, &plan('a', "p", &["a.rs", "b.rs"], ("summary", "x", "tests")), "the list of steps changed");
+        check(&before, &plan('a', "p", &["a.rs", "b.rs"], ("summary", "steps", "x")), "the list of tests changed");
+    }
+}

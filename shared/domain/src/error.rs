@@ -94,3 +94,28 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_it_is_and_who_has_to_act() {
+        let all = [
+            (Fault::Transient, "temporary failure", "nobody; it can simply be retried"),
+            (Fault::RateLimited { retry_at: None }, "rate limit", "nobody; it can simply be retried"),
+            (Fault::Quota, "quota used up", "an admin of this tenant"),
+            (Fault::Auth, "credentials", "whoever administers the connection"),
+            (Fault::Permission, "permission", "whoever administers the connection"),
+            (Fault::Invalid, "needs a change", "the author of the ticket or a developer of the repository"),
+            (Fault::Conflict, "conflict", "whoever else changed the branch"),
+            (Fault::Unknown, "unknown outcome", "nobody; it can simply be retried"),
+            (Fault::Bug, "internal error", "the operator of PRFactory"),
+        ];
+        for (fault, category, who) in all {
+            assert_eq!((fault.category(), fault.who_acts()), (category, who));
+            assert!(fault.is_retryable() || !who.starts_with("nobody"), "{fault:?} needs somebody");
+            assert_eq!(Failure::new(fault, "it broke").to_string(), format!("{category}: it broke"));
+        }
+    }
+}

@@ -91,3 +91,33 @@ impl HashPrefix {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_64_lower_case_hex_digits_and_nothing_else() {
+        let text = "0123456789abcdef".repeat(4);
+        let hash = ContentHash::parse(&text).unwrap();
+        assert_eq!((hash.as_str(), hash.short()), (text.as_str(), "0123456789ab"));
+        assert_eq!((hash.to_string(), String::from(hash)), (text.clone(), text.clone()));
+        for bad in [&"0".repeat(63), &"0".repeat(65), &text.to_uppercase(), &"g".repeat(64), ""] {
+            assert_eq!(ContentHash::parse(bad), Err(HashError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_named_by_12_to_64_of_its_first_digits() {
+        let hash = ContentHash::of(b"a plan");
+        let first = |length: usize| hash.as_str().chars().take(length).collect::<String>();
+        for length in [12, 13, 64] {
+            let typed = HashPrefix::parse(&first(length).to_uppercase()).unwrap();
+            assert_eq!(typed.as_str(), first(length), "upper case is folded");
+            assert!(hash.matches(&typed) && !ContentHash::of(b"another").matches(&typed));
+        }
+        for bad in [first(11).as_str(), &format!("{hash}0"), "xyzxyzxyzxyz", "9f2c41ab00d-", ""] {
+            assert_eq!(HashPrefix::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -87,4 +87,27 @@ mod tests {
             assert_eq!(Usd::parse(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn amounts_are_exact_to_the_millionth_and_end_at_a_million() {
+        for (text, micros) in [("0.000001", 1), ("7", 7_000_000), ("$2.5", 2_500_000), ("1000000", 1_000_000_000_000)] {
+            assert_eq!(Usd::parse(text).map(Usd::micros), Some(micros), "{text}");
+        }
+        for bad in ["1000000.000001", "1000001", "9999999999999", "00000005", ".5", "0.0000001"] {
+            assert_eq!(Usd::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_are_exact_and_never_wrap() {
+        let (ten, cents) = (Usd::from_dollars(10), Usd::from_micros(30_000));
+        assert_eq!((ten + cents, ten - cents), (Usd::from_micros(10_030_000), Usd::from_micros(9_970_000)));
+        let mut sum = Usd::ZERO;
+        for micros in 1..=100 {
+            sum += Usd::from_micros(micros);
+        }
+        assert_eq!(sum, Usd::from_micros(5_050));
+        let most = Usd::from_micros(i64::MAX);
+        assert_eq!((most + ten, Usd::ZERO - most - ten), (most, Usd::from_micros(i64::MIN)));
+    }
 }

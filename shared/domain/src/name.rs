@@ -168,4 +168,31 @@ mod tests {
         }
         assert!(CommitSha::parse("ABCDEF").is_err());
     }
+
+    #[test]
+    fn a_branch_takes_whole_words_of_the_title_up_to_40_letters() -> Result<(), NameError> {
+        let branch = |title: &str| BranchName::for_ticket(&TrackerKey::parse("K-1")?, title);
+        let (most, more) = ("x".repeat(40), "x".repeat(41));
+        assert_eq!(branch(&most)?.as_str(), format!("prfactory/K-1-{most}"));
+        assert_eq!(branch(&more)?.as_str(), "prfactory/K-1");
+        assert_eq!(branch(&format!("Fix {more} now"))?.as_str(), "prfactory/K-1-fix", "what follows is left out too");
+        Ok(())
+    }
+
+    #[test]
+    fn only_branches_below_prfactory_are_ours() -> Result<(), NameError> {
+        for (name, ours) in
+            [("prfactory/K-1", true), ("main", false), ("prfactory-2/x", false), ("x/prfactory/y", false)]
+        {
+            assert_eq!(BranchName::parse(name)?.is_ours(), ours, "{name}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_commit_is_shown_by_its_first_12_digits() -> Result<(), NameError> {
+        let commit = CommitSha::parse(&format!("0123456789ab{}", "c".repeat(28)))?;
+        assert_eq!(commit.short(), "0123456789ab");
+        Ok(())
+    }
 }

@@ -38,4 +38,32 @@ mod tests {
             proptest::prop_assert!(!shown.lines().any(|line| line.trim_start().starts_with('/')));
         }
     }
+
+    #[test]
+    fn what_does_not_act_is_shown_as_it_was_written() {
+        for text in [
+            "see [the page](https://example.com/a/b) now!",
+            "a @ b, and an @",
+            "# Heading",
+            "either/or, or ask /prfactory later",
+            "C# and #anchor",
+            "two\n\nparagraphs",
+        ] {
+            assert_eq!(neutral(text), text);
+        }
+    }
+
+    #[test]
+    fn what_would_act_is_shown_and_acts_no_more() {
+        for (text, shown) in [
+            ("![spy](https://example.com)", "!&#91;spy](https://example.com)"),
+            ("<!-- x -->", "&lt;!-- x -->"),
+            ("thanks @ada, see #7", "thanks &#64;ada, see &#35;7"),
+            ("/prfactory cancel\n  /prfactory cancel", "&#47;prfactory cancel\n  &#47;prfactory cancel"),
+            ("a\u{200b}b", "ab"),
+        ] {
+            assert_eq!(neutral(text), shown);
+        }
+        assert_eq!(neutral(&"x".repeat(MAX + 1)), "x".repeat(MAX), "one piece leaves room for the others");
+    }
 }

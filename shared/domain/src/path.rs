@@ -164,4 +164,34 @@ mod tests {
         assert!(RepoPath::parse(&"a".repeat(256)).is_err());
         assert!(RepoPath::parse(&"ab/".repeat(2_000)).is_err());
     }
+
+    #[test]
+    fn the_longest_and_deepest_paths_pass_and_no_longer_or_deeper_ones() {
+        let part = "x".repeat(255);
+        let longest = format!("{}/{}", [part.as_str(); 15].join("/"), "x".repeat(160));
+        assert_eq!(longest.len(), MAX_PATH_BYTES);
+        let deepest = vec!["a"; MAX_DEPTH].join("/");
+        for good in [&part, &longest, &deepest] {
+            assert!(RepoPath::parse(good).is_ok(), "{good}");
+        }
+        for (bad, rule) in [
+            (format!("{part}x"), "a component is longer than 255 bytes"),
+            (format!("{longest}x"), "it is longer than 4,000 bytes"),
+            (format!("{longest}xx"), "it is longer than 4,000 bytes"),
+            (format!("{deepest}/a"), "it is nested deeper than 100 directories"),
+            (format!("{deepest}/a/a"), "it is nested deeper than 100 directories"),
+        ] {
+            assert_eq!(RepoPath::parse(&bad).map_err(|error| error.rule), Err(rule), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_shown_as_written_and_ends_in_its_file() -> Result<(), PathError> {
+        for (text, file) in [("src/Main.rs", "Main.rs"), ("README", "README"), ("ü/é", "é")] {
+            let path = RepoPath::parse(text)?;
+            assert_eq!((path.as_str(), path.to_string().as_str(), path.file_name()), (text, text, file));
+            assert_eq!(String::from(path), text);
+        }
+        Ok(())
+    }
 }

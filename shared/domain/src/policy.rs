@@ -269,4 +269,34 @@ mod tests {
         assert_eq!((tight.budget_usd, tight.sensitive_paths.len()), (Usd::from_dollars(1), 1));
         Ok(())
     }
+
+    #[test]
+    fn a_repository_switches_off_what_its_tenant_allows_and_nothing_on() -> Result<(), PolicyError> {
+        let switched = |on| PolicyChange {
+            skip_refinement_approval: Some(on),
+            skip_plan_approval: Some(on),
+            implement_on_approval: Some(on),
+            autofix_checks: Some(on),
+            ..PolicyChange::default()
+        };
+        let of =
+            |p: &Policy| [p.skip_refinement_approval, p.skip_plan_approval, p.implement_on_approval, p.autofix_checks];
+        for tenant in [true, false] {
+            for repository in [true, false] {
+                let policy = Policy::standard().with(&switched(tenant))?.tightened(&switched(repository))?;
+                assert_eq!(of(&policy), [tenant && repository; 4], "{tenant} and {repository}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_listed_repositories_are_worked_on_where_there_is_a_list() -> Result<(), crate::name::NameError> {
+        let (widgets, gadgets) = (RepoName::parse("acme/widgets")?, RepoName::parse("acme/gadgets")?);
+        let mut policy = Policy::standard();
+        assert!(policy.allows(&widgets) && policy.allows(&gadgets));
+        policy.allowed_repositories = vec![widgets.clone()];
+        assert!(policy.allows(&widgets) && !policy.allows(&gadgets));
+        Ok(())
+    }
 }

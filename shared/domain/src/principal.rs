@@ -87,3 +87,24 @@ impl Principal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_surfaces_and_actors_have_the_names_people_read() {
+        let roles = [Role::Reader, Role::Writer, Role::Approver, Role::Admin];
+        assert_eq!(roles.map(Role::as_str), ["reader", "writer", "approver", "admin"]);
+        assert!(roles.is_sorted(), "each role includes the ones before it");
+        assert_eq!([Via::Github, Via::Jira, Via::Cli].map(Via::as_str), ["GitHub", "Jira", "CLI"]);
+        let member = Member {
+            tenant: TenantId::parse("ten_1").unwrap(),
+            id: MemberId::parse("mem_1").unwrap(),
+            name: "Ada".to_owned(),
+            role: Role::Reader,
+            via: Via::Cli,
+        };
+        assert_eq!([Principal::Member(member).name(), Principal::System.name()], ["Ada", "prfactory"]);
+    }
+}

@@ -79,3 +79,19 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_why_and_what_works() {
+        let shown = |refusal: Refusal| (refusal.why, refusal.to_string());
+        let role = "`approve` needs the role *approver*; yours is *reader*. Ask an admin of this tenant, or someone who has it.";
+        assert_eq!(shown(Refusal::role("approve", Role::Reader, Role::Approver)), (Why::Role, role.to_owned()));
+        let state = "`retry` does not apply now (plan approved, not started). What works: `implement` or `close`.";
+        assert_eq!(shown(Refusal::state("retry", &State::PlanApproved)), (Why::State, state.to_owned()));
+        let outdated = "outdated in state in_review".to_owned();
+        assert_eq!(shown(Refusal::outdated(&State::InReview)), (Why::Outdated, outdated));
+    }
+}

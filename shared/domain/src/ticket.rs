@@ -280,3 +280,13 @@ impl Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_has_the_room_that_its_author_is_told() {
+        assert_eq!((TicketText::MAX_TITLE, TicketText::MAX_BODY), (256, 32_768), "256 characters and 32 KiB");
+    }
+}
