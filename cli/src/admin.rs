@@ -44,9 +44,13 @@ pub(crate) async fn run(args: &Admin, out: Output) -> anyhow::Result<Exit> {
         AdminTask::Member(task) => stack.member(task, out).await?,
         AdminTask::Endpoint(EndpointTask::Create { tenant }) => stack.endpoint(tenant, out).await?,
         AdminTask::Endpoint(EndpointTask::Rotate { id }) => stack.rotate(id, out).await?,
-        AdminTask::Webhook => {
+        AdminTask::Webhook { endpoint: None } => {
             let secret = stack.secret("github-webhook").await?;
             show(out, stack.output("GithubWebhookUrl")?, &secret)?;
+        }
+        AdminTask::Webhook { endpoint: Some(id) } => {
+            let (id, connection) = stack.connected(id).await?;
+            stack.say(&id, connection.generation, out).await?;
         }
     }
     Ok(Exit::Done)
@@ -166,18 +170,29 @@ impl Stack {
     }
 
     async fn rotate(&self, id: &str, out: Output) -> anyhow::Result<()> {
-        let id = EndpointId::parse(id)?;
-        let known = directory::endpoint(&self.engine, &id).await?;
-        let mut connection = known.with_context(|| format!("there is no endpoint {id}"))?;
+        let (id, mut connection) = self.connected(id).await?;
         connection.generation += 1;
         self.live(&id, &connection, out).await
+    }
+
+    /// An endpoint that is there.
+    async fn connected(&self, id: &str) -> anyhow::Result<(EndpointId, Connection)> {
+        let id = EndpointId::parse(id)?;
+        let known = directory::endpoint(&self.engine, &id).await?;
+        let connection = known.with_context(|| format!("there is no endpoint {id}"))?;
+        Ok((id, connection))
     }
 
     /// Stores an endpoint and says what Jira has to be told.
     async fn live(&self, id: &EndpointId, connection: &Connection, out: Output) -> anyhow::Result<()> {
         directory::store_endpoint(&self.engine, id, connection).await?;
+        self.say(id, connection.generation, out).await
+    }
+
+    /// Says address and secret of an endpoint.
+    async fn say(&self, id: &EndpointId, generation: u32, out: Output) -> anyhow::Result<()> {
         let master = self.secret("endpoint-master").await?;
-        let secret = endpoint_secret(&master, id, connection.generation).context("the master secret is blank")?;
-        show(out, &format!("{}{id}/{}", self.output("JiraWebhookUrl")?, connection.generation), &secret)
+        let secret = endpoint_secret(&master, id, generation).context("the master secret is blank")?;
+        show(out, &format!("{}{id}/{generation}", self.output("JiraWebhookUrl")?), &secret)
     }
 }

@@ -153,8 +153,12 @@ pub enum AdminTask {
     /// Webhook endpoints of a tenant.
     #[command(subcommand)]
     Endpoint(EndpointTask),
-    /// Prints the address and the secret of the GitHub App's webhook.
-    Webhook,
+    /// Prints the address and the secret of the GitHub App's webhook, or of an endpoint for Jira.
+    Webhook {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: Option<String>,
+    },
 }
 
 /// What to do with tenants.

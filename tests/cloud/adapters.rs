@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stories::cloud::{access, python};
 use stories::contract;
 use tempfile::TempDir;
-use xtask::emulator::{ACCOUNT, Emulator};
+use xtask::emulator::{ACCOUNT, Emulator, Wish};
 
 /// An emulator with nothing in it.
 struct Empty {
@@ -22,7 +22,7 @@ struct Empty {
 
 fn empty() -> Empty {
     let dir = tempfile::tempdir().unwrap();
-    let emulator = Emulator::start(&python(), dir.path(), None, false).unwrap();
+    let emulator = Emulator::start(&python(), dir.path(), Wish::default()).unwrap();
     let access = access(&emulator);
     Empty { emulator, access, _dir: dir }
 }

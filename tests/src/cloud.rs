@@ -26,7 +26,7 @@ use testkit::model::ScriptedModel;
 use tracker::LocalTracker;
 use webhooks::{endpoint_secret, sign};
 use workspace::{Revision, create_repository};
-use xtask::emulator::{Emulator, KEY, REGION, Stack};
+use xtask::emulator::{Emulator, KEY, REGION, Stack, Wish};
 
 use crate::serve::binary;
 use crate::world::{ADA_GITHUB, ADA_JIRA, GIT_TOKEN, MODEL_KEY, commented, labelled, usual_files};
@@ -134,7 +134,8 @@ impl Cloud {
         let model = ScriptedModel::start().await.unwrap();
         let between = Between::start().await.unwrap();
         let folder = dir.path().join("emulator");
-        let emulator = Emulator::start(&python(), &folder, Some(&between.url()), policies).unwrap();
+        let wish = Wish { functions: Some(&between.url()), policies, foreground: false };
+        let emulator = Emulator::start(&python(), &folder, wish).unwrap();
         between.leads_to(emulator.endpoint());
         let template = xtask::program::root().join("template.yaml");
         let template = if policies { for_emulator(&template, dir.path()) } else { template };

@@ -33,14 +33,30 @@ pub const ACCOUNT: &str = "000000000000";
 /// The credentials of its owner, which open nothing anywhere else.
 pub const KEY: &str = "test";
 
+/// How an emulator is to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// Where its functions reach AWS, where that is somewhere else.
+    pub functions: Option<&'a str>,
+    /// Whether roles and their policies count.
+    pub policies: bool,
+    /// Whether it ends when the terminal says stop, rather than with its owner's value.
+    pub foreground: bool,
+}
+
 impl Emulator {
-    /// Starts one from a Python environment, with a folder for all it writes, and waits until it answers. Functions
-    /// reach AWS at `functions` where that is somewhere else; with `policies`, roles and their policies count.
-    pub fn start(python: &Path, folder: &Path, functions: Option<&str>, policies: bool) -> anyhow::Result<Self> {
+    /// Starts one from a Python environment, with a folder for all it writes, and waits until it answers.
+    pub fn start(python: &Path, folder: &Path, wish: Wish<'_>) -> anyhow::Result<Self> {
+        let Wish { functions, policies, foreground } = wish;
         std::fs::create_dir_all(folder)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = std::fs::File::create(folder.join("emulator.log"))?;
-        let process = Command::new(python.join("bin/ministack"))
+        let mut command = Command::new(python.join("bin/ministack"));
+        if !foreground {
+            // Its functions are its children; all of them end together.
+            command.process_group(0);
+        }
+        let process = command
             .current_dir(folder)
             .env_clear()
             .envs([("PATH", "/usr/bin:/bin"), ("LAMBDA_EXECUTOR", "local"), ("BIND_HOST", "127.0.0.1")])
@@ -53,8 +69,6 @@ impl Emulator {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Its functions are its children; all of them end together.
-            .process_group(0)
             .spawn()
             .context("the emulator cannot be started")?;
         let mut emulator = Self { process, bin: python.join("bin"), folder: folder.to_owned(), port };
