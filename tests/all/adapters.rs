@@ -182,6 +182,27 @@ impl contract::Pace for Virtual {
     }
 }
 
+#[test]
+fn a_rotation_of_the_sealing_key_loses_no_message() {
+    use engine::seal::{SealError, Sealer};
+    let key = |text: &str| Secret::new(text.as_bytes());
+    let (behind, ahead) = (Sealer::new(vec![key("old")]), Sealer::new(vec![key("old")]));
+    let opens = |sealer: &Sealer, message: &str| sealer.open::<String>("plan", message).map(|opened| opened.body);
+    let seal = |sealer: &Sealer| sealer.seal("plan", None, &"words".to_owned()).unwrap();
+    // Whoever hears of it first seals as before, and opens what will come.
+    ahead.renew(vec![key("old"), key("new")]);
+    assert_eq!(opens(&behind, &seal(&ahead)), Ok("words".to_owned()));
+    behind.renew(vec![key("old"), key("new")]);
+    let under_way = seal(&behind);
+    ahead.renew(vec![key("new"), key("old")]);
+    assert_eq!(opens(&behind, &seal(&ahead)), Ok("words".to_owned()));
+    assert_eq!(opens(&ahead, &under_way), Ok("words".to_owned()));
+    ahead.renew(vec![key("new")]);
+    assert_eq!(opens(&ahead, &under_way), Err(SealError::Forged), "what was sealed under a key that is gone");
+    ahead.renew(vec![key(" ")]);
+    assert_eq!(opens(&ahead, &seal(&ahead)), Ok("words".to_owned()), "no key at all changes nothing");
+}
+
 /// Secrets that count how often they are read.
 #[derive(Default)]
 struct Counted(std::sync::atomic::AtomicUsize);

@@ -8,3 +8,4 @@ mod receiving;
 mod story;
 mod template;
 mod trouble;
+mod wire;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use engine::port::Secret;
 use stories::cloud::{Cloud, STACK};
+use stories::world::labelled;
+use webhooks::sign;
 
 /// A ticket that changes one line.
 pub(crate) const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
@@ -36,6 +39,29 @@ async fn a_signed_delivery_becomes_a_pull_request_on_the_deployed_template() {
     cloud.guided(1, "SHOP1-1", STEP).await;
     is_done_once(&cloud, 1, "SHOP1-1").await;
     assert_eq!(cloud.model.unexpected(), Vec::<String>::new());
+    an_operator_brings_a_tenant_in(&cloud).await;
+}
+
+async fn an_operator_brings_a_tenant_in(cloud: &Cloud) {
+    cloud.admin(&["tenant", "create", "ten_next", "--installation", "77"]);
+    cloud.admin(&[
+        "member", "create", "mem_bo", "--of", "ten_next", "--name", "Bo", "--role", "writer", "--jira", "1:bo",
+    ]);
+    let made = cloud.admin(&["endpoint", "create", "--of", "ten_next"]);
+    let (url, secret) = (made["url"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    let (_, path) = url.split_once(".amazonaws.com").unwrap();
+    let id = path.split('/').nth(3).unwrap();
+    assert_eq!(cloud.admin(&["webhook", "--endpoint", id]), made, "it can be shown again");
+    let body = serde_json::to_vec(&labelled(cloud.engine.clock.now(), "NEXT-1", "A ticket", TAX)).unwrap();
+    let signed = ("x-hub-signature", sign(&Secret::new(secret.as_bytes()), &body));
+    assert_eq!(cloud.post(path, signed.clone(), body.clone()).await, 202);
+    let next = cloud.admin(&["endpoint", "rotate", id]);
+    assert!(next["url"].as_str().unwrap().ends_with(&format!("{id}/2")));
+    assert_ne!(next["secret"], made["secret"]);
+    let (_, path) = next["url"].as_str().unwrap().split_once(".amazonaws.com").unwrap();
+    assert_eq!(cloud.post(path, signed, body.clone()).await, 401, "the secret before opens nothing there");
+    let secret = Secret::new(next["secret"].as_str().unwrap().as_bytes());
+    assert_eq!(cloud.post(path, ("x-hub-signature", sign(&secret, &body)), body).await, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]

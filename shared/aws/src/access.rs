@@ -20,7 +20,7 @@ pub struct Access {
 }
 
 /// How long a connection may take to stand.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 /// How long the first byte of an answer may take: every lease leaves room for several of these.
 const READ: Duration = Duration::from_secs(10);
 /// How long one call may take with its payload.

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error::{Failure, Fault};
@@ -14,7 +16,7 @@ use domain::id::TenantId;
 use engine::port::Blobs;
 use engine::tenancy::TenantCtx;
 
-use crate::access::Access;
+use crate::access::{Access, CONNECT};
 use crate::refused::Refused;
 use crate::session::TenantSessions;
 
@@ -27,9 +29,14 @@ pub struct S3Blobs {
     clients: Arc<Mutex<HashMap<TenantId, Client>>>,
 }
 
+/// How long a blob may take: a snapshot has up to 256 MiB.
+const TRANSFER: Duration = Duration::from_mins(2);
+
 fn client(access: &Access) -> Client {
+    let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(TRANSFER).build();
     // An emulator has no name of its own for each bucket.
-    Client::from_conf(Builder::from(access.config()).force_path_style(access.is_elsewhere()).build())
+    let builder = Builder::from(access.config()).force_path_style(access.is_elsewhere());
+    Client::from_conf(builder.timeout_config(limits).build())
 }
 
 fn place(ctx: &TenantCtx, hash: &ContentHash) -> String {

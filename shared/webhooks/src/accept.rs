@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::error::Fault;
 use engine::message::{DeliveryMessage, INTAKE, Source};
 use engine::port::{Clock, Outgoing, Queue, Secret};
 use engine::seal::Sealer;
@@ -123,6 +124,10 @@ async fn enqueue(
         Ok(()) => {
             tracing::info!(delivery.id = id, body.sha256 = delivery.hash().short(), "a delivery was accepted");
             Response::accepted()
+        }
+        Err(failure) if failure.fault == Fault::Invalid => {
+            tracing::error!(delivery.id = id, error = %failure, "a delivery is too large for its queue");
+            Response::problem(413, "too-large", "Delivery too large", "Compressed, a delivery may have at most 700 KB.")
         }
         Err(failure) => {
             tracing::error!(delivery.id = id, error = %failure, "a delivery could not be queued");

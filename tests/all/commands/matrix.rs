@@ -246,7 +246,11 @@ async fn see(hand: &Hand, world: &World, key: &str, surface: Surface, id: u64, c
     }
     hand.drain(&[NOTIFY]).await;
     let (after, now) = (hand.ticket(key).await.unwrap(), hand.comments(key).await);
-    let fresh = now.iter().filter(|(id, text)| said.get(*id) != Some(*text)).map(|(_, text)| text);
+    // A minute that passed meanwhile is nothing that was said.
+    let minutes = regex::Regex::new(r"\d+ min").unwrap();
+    let words = |text: &str| minutes.replace_all(text, "").into_owned();
+    let fresh = now.iter().filter(|(id, text)| said.get(*id).map(|text| words(text)) != Some(words(text)));
+    let fresh = fresh.map(|(_, text)| text);
     let mut texts: Vec<String> = fresh.map(|text| text.split("<!--").next().unwrap().trim().to_owned()).collect();
     texts.sort();
     let moved = after.id != before.id || after.version != before.version;
