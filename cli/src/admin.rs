@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use webhooks::endpoint_secret;
 
 use crate::Exit;
-use crate::args::{Admin, AdminTask, EndpointTask, MemberTask, TenantTask};
+use crate::args::{Admin, AdminTask, EndpointTask, InstallationTask, MemberTask, TenantTask};
 use crate::demo::random_hex;
 use crate::output::Output;
 
@@ -44,6 +44,7 @@ pub(crate) async fn run(args: &Admin, out: Output) -> anyhow::Result<Exit> {
         AdminTask::Member(task) => stack.member(task, out).await?,
         AdminTask::Endpoint(EndpointTask::Create { tenant }) => stack.endpoint(tenant, out).await?,
         AdminTask::Endpoint(EndpointTask::Rotate { id }) => stack.rotate(id, out).await?,
+        AdminTask::Installation(InstallationTask::Revoke { number }) => stack.revoke(*number, out).await?,
         AdminTask::Webhook { endpoint: None } => {
             let secret = stack.secret("github-webhook").await?;
             show(out, stack.output("GithubWebhookUrl")?, &secret)?;
@@ -173,6 +174,16 @@ impl Stack {
         let (id, mut connection) = self.connected(id).await?;
         connection.generation += 1;
         self.live(&id, &connection, out).await
+    }
+
+    async fn revoke(&self, number: u64, out: Output) -> anyhow::Result<()> {
+        let known = directory::installation(&self.engine, number).await?;
+        let mut connection = known.with_context(|| format!("there is no installation {number}"))?;
+        connection.generation += u32::from(!connection.revoked);
+        connection.revoked = true;
+        directory::store_installation(&self.engine, number, &connection).await?;
+        out.either(&format!("installation {number} is revoked"), &json!({ "installation": number, "revoked": true }));
+        Ok(())
     }
 
     /// An endpoint that is there.

@@ -153,6 +153,9 @@ pub enum AdminTask {
     /// Webhook endpoints of a tenant.
     #[command(subcommand)]
     Endpoint(EndpointTask),
+    /// Installations of the GitHub App.
+    #[command(subcommand)]
+    Installation(InstallationTask),
     /// Prints the address and the secret of the GitHub App's webhook, or of an endpoint for Jira.
     Webhook {
         /// The endpoint.
@@ -196,6 +199,16 @@ pub enum MemberTask {
         /// The person's `accountId` in Jira.
         #[arg(long)]
         jira: Option<String>,
+    },
+}
+
+/// What to do with installations.
+#[derive(Debug, Subcommand)]
+pub enum InstallationTask {
+    /// Removes an installation for good, as GitHub's own news of it does: nothing is written through it any more.
+    Revoke {
+        /// The number GitHub gives it.
+        number: u64,
     },
 }
 

@@ -190,17 +190,50 @@ fn a_rotation_of_the_sealing_key_loses_no_message() {
     let opens = |sealer: &Sealer, message: &str| sealer.open::<String>("plan", message).map(|opened| opened.body);
     let seal = |sealer: &Sealer| sealer.seal("plan", None, &"words".to_owned()).unwrap();
     // Whoever hears of it first seals as before, and opens what will come.
-    ahead.renew(vec![key("old"), key("new")]);
+    ahead.renew(vec![key("old"), key("new")], Vec::new());
     assert_eq!(opens(&behind, &seal(&ahead)), Ok("words".to_owned()));
-    behind.renew(vec![key("old"), key("new")]);
+    behind.renew(vec![key("old"), key("new")], Vec::new());
     let under_way = seal(&behind);
-    ahead.renew(vec![key("new"), key("old")]);
+    ahead.renew(vec![key("new"), key("old")], Vec::new());
     assert_eq!(opens(&behind, &seal(&ahead)), Ok("words".to_owned()));
     assert_eq!(opens(&ahead, &under_way), Ok("words".to_owned()));
-    ahead.renew(vec![key("new")]);
+    ahead.renew(vec![key("new")], Vec::new());
     assert_eq!(opens(&ahead, &under_way), Err(SealError::Forged), "what was sealed under a key that is gone");
-    ahead.renew(vec![key(" ")]);
+    ahead.renew(vec![key(" ")], Vec::new());
     assert_eq!(opens(&ahead, &seal(&ahead)), Ok("words".to_owned()), "no key at all changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_key_of_one_webhook_function_speaks_for_no_other() {
+    use domain::id::{EndpointId, MemberId};
+    use engine::message::{DeliveryMessage, INTAKE, Source};
+    use engine::seal::Sealer;
+    let world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let key = |text: &str| Secret::new(text.as_bytes());
+    let intake = world.system.intake();
+    let own = world.system.secrets.versions("sealing-key").unwrap();
+    intake.engine.sealer.renew(own, vec![(intake::GITHUB, vec![key("g")]), (intake::JIRA, vec![key("j")])]);
+    let endpoint = EndpointId::parse(stories::world::ENDPOINT).unwrap();
+    let sources = [
+        ("g", Source::Github),
+        ("j", Source::Jira { endpoint, generation: 1 }),
+        ("", Source::Cli { member: MemberId::parse("mem_ada").unwrap() }),
+    ];
+    for (whose, source) in sources {
+        for by in ["g", "j"] {
+            let body = webhooks::pack(b"{}").unwrap();
+            let message =
+                DeliveryMessage { source: source.clone(), event: String::new(), delivery: String::new(), body };
+            let guest = Sealer::new(vec![key(by)]);
+            let sealed = guest.seal(INTAKE, None, &message).unwrap();
+            let refused = intake::accept(&intake, &sealed).await.is_err_and(|f| f.message.contains("sealed by"));
+            assert_eq!(refused, whose != by, "{source:?} by {by}");
+            let ctx = contract::tenant("ten_acme");
+            let sealed = guest.seal(INTAKE, Some(&ctx), &message).unwrap();
+            assert!(intake::accept(&intake, &sealed).await.is_err(), "a guest speaks for no tenant");
+        }
+    }
+    world.end().await;
 }
 
 /// Secrets that count how often they are read.

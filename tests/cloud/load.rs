@@ -17,12 +17,12 @@ const LOUD: usize = 43;
 /// Longest that all of it may take.
 const PATIENCE: Duration = Duration::from_mins(12);
 
-/// How many turns of a tenant run now.
+/// How many tickets of a tenant are held by a turn now.
 async fn running(cloud: &Cloud, number: usize) -> usize {
-    let partition = Key::partition_of(&cloud.ctx(number), "");
-    let slots = cloud.engine.table.query(Index::Primary, &partition, "SLOT#", 1_000, None).await.unwrap().items;
+    let partition = Key::partition_of(&cloud.ctx(number), "TICKETS");
+    let tickets = cloud.engine.table.query(Index::Listing, &partition, "", 1_000, None).await.unwrap().items;
     let now = cloud.engine.clock.now();
-    slots.iter().filter(|slot| slot.lease_until.is_some_and(|until| until > now)).count()
+    tickets.iter().filter(|ticket| ticket.lease_until.is_some_and(|until| until > now)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

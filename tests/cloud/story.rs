@@ -47,6 +47,9 @@ async fn an_operator_brings_a_tenant_in(cloud: &Cloud) {
     cloud.admin(&[
         "member", "create", "mem_bo", "--of", "ten_next", "--name", "Bo", "--role", "writer", "--jira", "1:bo",
     ]);
+    cloud.admin(&["installation", "revoke", "77"]);
+    let known = engine::directory::installation(&cloud.engine, 77).await.unwrap().unwrap();
+    assert!(known.revoked && known.generation == 2, "{known:?}");
     let made = cloud.admin(&["endpoint", "create", "--of", "ten_next"]);
     let (url, secret) = (made["url"].as_str().unwrap(), made["secret"].as_str().unwrap());
     let (_, path) = url.split_once(".amazonaws.com").unwrap();

@@ -93,6 +93,22 @@ async fn a_transaction_whose_answer_was_lost_is_asked_for_again_under_its_token(
 }
 
 #[tokio::test]
+async fn what_was_lost_stays_unknown_however_busy_the_table_is_then() {
+    let (lost, under_way) = ((500, named("InternalServerError")), (400, named("TransactionInProgressException")));
+    let busy = (400, named("ThrottlingException"));
+    let one_token =
+        |requests: &[Value]| requests.iter().all(|r| r["ClientRequestToken"] == requests[0]["ClientRequestToken"]);
+    let answers = [lost.clone(), under_way.clone(), (200, json!({}))];
+    let (outcome, requests) = written(&answers, vec![put("a"), put("b")]).await;
+    assert_eq!(outcome, Ok(()));
+    assert!(one_token(&requests), "{requests:?}");
+    let answers = [lost, under_way.clone(), busy.clone(), under_way, busy];
+    let (outcome, requests) = written(&answers, vec![put("a"), put("b")]).await;
+    assert_eq!(outcome, Err(TableError::Unknown), "it may have happened");
+    assert!(one_token(&requests), "{requests:?}");
+}
+
+#[tokio::test]
 async fn a_single_write_whose_answer_was_lost_is_unknown_and_not_sent_again() {
     let (outcome, requests) = written(&[(500, named("InternalServerError"))], vec![put("a")]).await;
     assert_eq!((outcome, requests.len()), (Err(TableError::Unknown), 1));

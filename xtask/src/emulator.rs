@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::package::{self, RELEASED};
 use crate::program::{output, root};
 
 /// A running emulator, with a folder of its own.
@@ -127,11 +128,13 @@ impl Emulator {
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// Deploys a template whose functions are packed; says what the stack says.
-    pub fn deploy(&self, template: &Path, name: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Stack> {
+    /// Deploys a template with the functions of the development build; says what the stack says.
+    pub fn deploy(&self, template: &str, name: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Stack> {
         let (bucket, packed) = (format!("{name}-code"), self.folder.join("packaged.yaml"));
         self.aws(&["s3", "mb", &format!("s3://{bucket}")])?;
-        let (from, to) = (template.display().to_string(), packed.display().to_string());
+        let developed = self.folder.join("template.yaml");
+        std::fs::write(&developed, template.replace(RELEASED, &package::developed().display().to_string()))?;
+        let (from, to) = (developed.display().to_string(), packed.display().to_string());
         let package = ["cloudformation", "package", "--template-file", &from, "--s3-bucket", &bucket];
         self.aws(&[&package[..], &["--output-template-file", &to]].concat())?;
         let given: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();

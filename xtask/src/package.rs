@@ -35,9 +35,17 @@ pub const CLI: &str = "prfactory/aws";
 /// The newest glibc that `provided.al2023` has.
 const GLIBC: (u32, u32) = (2, 34);
 
-/// Where the zips are that the template names.
-pub fn zips() -> PathBuf {
-    root().join("target/lambda")
+/// Where the zips of a release are, as the template names them.
+fn released() -> PathBuf {
+    root().join(RELEASED)
+}
+
+/// The folder of zips that the template names.
+pub(crate) const RELEASED: &str = "target/lambda";
+
+/// Where the zips of the development build are, which nobody deploys by mistake.
+pub fn developed() -> PathBuf {
+    target().join("debug/lambda")
 }
 
 /// Packs the binaries of the last development build, for this machine.
@@ -49,7 +57,7 @@ pub fn development() -> anyhow::Result<()> {
         // Symbols are half of it, and nobody reads them there.
         output(Command::new("strip").arg(&bootstrap))
             .context("`strip` is needed (Debian: `apt-get install binutils`)")?;
-        pack(&bootstrap, name, CompressionMethod::Stored)?;
+        pack(&bootstrap, name, &developed(), CompressionMethod::Stored)?;
     }
     Ok(())
 }
@@ -63,8 +71,7 @@ pub fn release(names: &[String], arm64: bool) -> anyhow::Result<()> {
         bail!("there are these functions: {}", FUNCTIONS.join(" "));
     }
     if arm64 && !has_target("aarch64-unknown-linux-gnu")? {
-        say("arm64: NOT BUILT, the target is not installed (`rustup target add aarch64-unknown-linux-gnu`)");
-        return Ok(());
+        bail!("arm64 was NOT BUILT: the target is not installed (`rustup target add aarch64-unknown-linux-gnu`)");
     }
     // Its own idea of a release would abort on a panic, which the runtime has to contain.
     let mut arguments = vec!["lambda", "build", "--release", "--locked", "--disable-optimizations"];
@@ -79,7 +86,7 @@ pub fn release(names: &[String], arm64: bool) -> anyhow::Result<()> {
         if glibc > GLIBC {
             bail!("{name} needs glibc {}.{}; provided.al2023 has {}.{}", glibc.0, glibc.1, GLIBC.0, GLIBC.1);
         }
-        let zip = pack(&bootstrap, name, CompressionMethod::Deflated)?;
+        let zip = pack(&bootstrap, name, &released(), CompressionMethod::Deflated)?;
         let (whole, packed) = (std::fs::metadata(&bootstrap)?.len(), std::fs::metadata(&zip)?.len());
         let (major, minor) = glibc;
         let (whole, packed) = (megabytes(whole), megabytes(packed));
@@ -121,10 +128,10 @@ fn newest_glibc(binary: &Path) -> anyhow::Result<(u32, u32)> {
     versions.max().context("the binary asks for no glibc at all")
 }
 
-/// Puts a binary into the zip that the template names.
-fn pack(bootstrap: &Path, name: &str, method: CompressionMethod) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(zips())?;
-    let place = zips().join(format!("{name}.zip"));
+/// Puts a binary into a zip of a folder.
+fn pack(bootstrap: &Path, name: &str, folder: &Path, method: CompressionMethod) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let place = folder.join(format!("{name}.zip"));
     let options = SimpleFileOptions::default().compression_method(method).unix_permissions(0o755);
     let mut zip = ZipWriter::new(std::fs::File::create(&place)?);
     zip.start_file("bootstrap", options)?;

@@ -8,7 +8,7 @@ use xtask::program::{output, root, run, target};
 use xtask::python;
 
 /// Words of the template, what breaks a rule in their place, and the rule.
-const BROKEN: [(&str, &str, &str); 15] = [
+const BROKEN: [(&str, &str, &str); 17] = [
     ("maxReceiveCount: 5", "maxReceiveCount: 50", "e4_queues_give_up_after_five_receives"),
     ("MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 345600", "e4_dead_letters_are_kept_for_two_weeks"),
     ("SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false", "queues_are_encrypted"),
@@ -27,6 +27,12 @@ const BROKEN: [(&str, &str, &str); 15] = [
     ("TABLE_NAME: !Ref Table", "GITHUB_TOKEN: x", "n6_no_secret_in_an_environment"),
     ("BUCKET_NAME: !Ref Bucket", "VAULT_KEY_ARN: x", "t3_the_agent_is_told_of_no_secret"),
     ("RetentionInDays: !Ref LogRetentionDays", "LogGroupClass: STANDARD", "n10_logs_end"),
+    ("AlarmActions: [!Ref Alarms]", "AlarmActions: []", "e4_somebody_is_told"),
+    (
+        "AWS::SNS::Topic",
+        "AWS::SNS::Topic\n    Properties: { KmsMasterKeyId: alias/aws/sns }",
+        "alarms_can_be_published",
+    ),
     ("ThrottlingRateLimit: 100", "DetailedMetricsEnabled: true", "w7_the_way_in_is_throttled_and_logged"),
 ];
 

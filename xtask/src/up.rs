@@ -28,7 +28,11 @@ pub(crate) fn up() -> anyhow::Result<()> {
         std::fs::remove_dir_all(&folder)?;
     }
     let emulator = Emulator::start(&python, &folder, Wish { foreground: true, ..Wish::default() })?;
-    let stack = emulator.deploy(&root().join("template.yaml"), NAME, &[("Architecture", "x86_64")])?;
+    let stack = emulator.deploy(
+        &std::fs::read_to_string(root().join("template.yaml"))?,
+        NAME,
+        &[("Architecture", "x86_64")],
+    )?;
     let described = emulator.aws(&["cloudformation", "describe-stacks", "--stack-name", NAME])?;
     std::fs::write(folder.join("stack.json"), described.to_string())?;
     if let Some(key) = std::env::var_os("ANTHROPIC_API_KEY") {

@@ -83,6 +83,11 @@ pub(crate) struct Case<'a> {
     pub(crate) extra: Vec<Write>,
 }
 
+/// What the function that takes deliveries of GitHub is called among those whose seals are opened.
+pub const GITHUB: &str = "github";
+/// What the function that takes deliveries of Jira is called there.
+pub const JIRA: &str = "jira";
+
 /// Five tries span two minutes, and then sweep starts over.
 const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
 
@@ -112,6 +117,14 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
         .open::<DeliveryMessage>(INTAKE, message)
         .map_err(|error| Failure::new(Fault::Auth, format!("a delivery was not sealed by us: {error}")))?;
     let delivery = opened.body;
+    // Who has but the key of one webhook function speaks for its provider, and for nobody else.
+    let own = match (&delivery.source, opened.by) {
+        (_, None) | (Source::Github, Some(GITHUB)) | (Source::Jira { .. }, Some(JIRA)) => true,
+        (Source::Github | Source::Jira { .. } | Source::Cli { .. }, Some(_)) => false,
+    };
+    if !own {
+        return Err(Failure::new(Fault::Auth, "a delivery was sealed by a function that takes others"));
+    }
     let body = webhooks::unpack(&delivery.body)?;
     match &delivery.source {
         Source::Github => github(intake, &delivery, &body).await,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use intake::Intake;
+use intake::{GITHUB, Intake, JIRA};
 use lambda::{Arn, Stack, consume, handler};
 
 lambda::config! {
@@ -15,8 +15,8 @@ lambda::config! {
 fn main() -> ExitCode {
     consume("intake", async || {
         let config = Config::from_env()?;
-        let others = [("github-sealing-key", &config.github), ("jira-sealing-key", &config.jira)];
-        let stack = Stack::from_env(&others).await?;
+        let guests = [(GITHUB, "github-sealing-key", &config.github), (JIRA, "jira-sealing-key", &config.jira)];
+        let stack = Stack::from_env(&guests).await?;
         let function = Intake { engine: stack.engine.clone(), handle: config.handle, label: config.label };
         Ok((stack, handler(function, async |function, message: String| intake::handle(&function, &message).await)))
     })

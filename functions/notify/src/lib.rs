@@ -88,7 +88,7 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
     match tell(function, &ctx, &opened.body).await {
         Ok(None) => Disposition::Ack,
         Ok(Some(after)) => Disposition::Retry { after },
-        Err(failure) if failure.fault.is_retryable() => {
+        Err(failure) if failure.fault.is_retryable() || failure.fault == Fault::Bug => {
             tracing::warn!(tenant.id = %ctx.tenant(), error = %failure, "people could not be told yet");
             RETRY_LATER
         }

@@ -78,7 +78,10 @@ impl Session {
         let name: String = format!("prfactory-{}", self.tenant).chars().take(64).collect();
         let request = self.inner.sts.assume_role().role_arn(&self.inner.role).role_session_name(name).tags(tag);
         let answer = request.duration_seconds(LASTS).send().await.map_err(|error| {
-            CredentialsError::provider_error(Refused::of(&error).repeatable("a tenant's role cannot be assumed"))
+            let failure = Refused::of(&error).repeatable("a tenant's role cannot be assumed");
+            // Whoever waits for the identity learns only that there is none.
+            tracing::error!(tenant.id = %self.tenant, error = %failure, "a tenant's role cannot be assumed");
+            CredentialsError::provider_error(failure)
         })?;
         let given =
             answer.credentials.ok_or_else(|| CredentialsError::not_loaded("the role came without credentials"))?;

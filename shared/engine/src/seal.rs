@@ -14,7 +14,14 @@ use crate::tenancy::{SystemCtx, TenantCtx};
 
 /// Seals and opens messages under the installation's sealing keys, newest first.
 pub struct Sealer {
-    keys: RwLock<Vec<Secret>>,
+    keys: RwLock<Keys>,
+}
+
+/// Whose keys are known.
+#[derive(Default)]
+struct Keys {
+    own: Vec<Secret>,
+    guests: Vec<(&'static str, Vec<Secret>)>,
 }
 
 /// A message that cannot be trusted.
@@ -48,23 +55,28 @@ pub struct Unsealed<T> {
     pub tenant: Option<TenantCtx>,
     /// What it says.
     pub body: T,
+    /// Who sealed it, where that was a guest: somebody who has a key of its own, and not ours.
+    pub by: Option<&'static str>,
 }
 
 impl Sealer {
     /// Takes the live sealing keys, newest first; blank ones are dropped.
     pub fn new(keys: Vec<Secret>) -> Self {
-        Self { keys: RwLock::new(usable(keys)) }
+        Self { keys: RwLock::new(Keys { own: usable(keys), guests: Vec::new() }) }
     }
 
     /// Takes other keys from now on, while a process lives on through a rotation; none at all changes nothing.
-    pub fn renew(&self, keys: Vec<Secret>) {
-        let keys = usable(keys);
-        if !keys.is_empty() {
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    ///
+    /// A guest's messages are opened, too, but never for a tenant, and whoever opens one is told whose it is.
+    pub fn renew(&self, own: Vec<Secret>, guests: Vec<(&'static str, Vec<Secret>)>) {
+        let own = usable(own);
+        if !own.is_empty() {
+            let guests = guests.into_iter().map(|(name, keys)| (name, usable(keys))).collect();
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { own, guests };
         }
     }
 
-    fn keys(&self) -> RwLockReadGuard<'_, Vec<Secret>> {
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +85,7 @@ impl Sealer {
         let body = serde_json::value::to_raw_value(body).map_err(|_| SealError::Unserializable)?;
         let tenant = tenant.map(|ctx| ctx.tenant().clone());
         let keys = self.keys();
-        let key = keys.first().ok_or(SealError::NoKey)?;
+        let key = keys.own.first().ok_or(SealError::NoKey)?;
         let seal = hex::encode(mac(key, queue, tenant.as_ref(), body.get())?.finalize().into_bytes());
         let wire = Wire { queue: queue.to_owned(), tenant, body, seal };
         serde_json::to_string(&wire).map_err(|_| SealError::Unserializable)
@@ -83,25 +95,30 @@ impl Sealer {
     pub fn open<T: for<'a> Deserialize<'a>>(&self, queue: &str, text: &str) -> Result<Unsealed<T>, SealError> {
         let wire: Wire = serde_json::from_str(text).map_err(|_| SealError::Malformed)?;
         let seal = hex::decode(&wire.seal).map_err(|_| SealError::Malformed)?;
-        let fits = wire.queue == queue
-            && self.keys().iter().any(|key| {
-                mac(key, queue, wire.tenant.as_ref(), wire.body.get()).is_ok_and(|mac| mac.verify_slice(&seal).is_ok())
-            });
-        if !fits {
+        let fits = |key: &Secret| {
+            mac(key, queue, wire.tenant.as_ref(), wire.body.get()).is_ok_and(|mac| mac.verify_slice(&seal).is_ok())
+        };
+        let keys = self.keys();
+        let by = if wire.queue != queue {
             return Err(SealError::Forged);
-        }
+        } else if keys.own.iter().any(fits) {
+            None
+        } else {
+            let guest = keys.guests.iter().find(|(_, keys)| wire.tenant.is_none() && keys.iter().any(fits));
+            Some(guest.ok_or(SealError::Forged)?.0)
+        };
         let body = serde_json::from_str(wire.body.get()).map_err(|_| SealError::Malformed)?;
-        Ok(Unsealed { tenant: wire.tenant.map(TenantCtx::proven), body })
+        Ok(Unsealed { tenant: wire.tenant.map(TenantCtx::proven), body, by })
     }
 
     /// Proves to be sweep; whoever holds the sealing key runs the system.
     pub fn system(&self) -> Result<SystemCtx, SealError> {
-        if self.keys().is_empty() { Err(SealError::NoKey) } else { Ok(SystemCtx::proven()) }
+        if self.keys().own.is_empty() { Err(SealError::NoKey) } else { Ok(SystemCtx::proven()) }
     }
 
     /// Proves to act for a tenant; whoever holds the sealing key runs the system. For the operator's own tools.
     pub fn operator(&self, tenant: &TenantId) -> Result<TenantCtx, SealError> {
-        if self.keys().is_empty() { Err(SealError::NoKey) } else { Ok(TenantCtx::proven(tenant.clone())) }
+        if self.keys().own.is_empty() { Err(SealError::NoKey) } else { Ok(TenantCtx::proven(tenant.clone())) }
     }
 }
 

@@ -40,17 +40,18 @@ pub struct Stack {
 /// The keys that messages are sealed and opened with, read again from time to time.
 pub(crate) struct Keys {
     secrets: ManagedSecrets,
-    names: Vec<&'static str>,
+    /// Whose messages are opened beside our own, and the secrets that they are sealed with.
+    guests: Vec<(&'static str, &'static str)>,
     sealer: Arc<Sealer>,
 }
 
 impl Keys {
     async fn read(&self) -> Result<(), Failure> {
-        let mut keys = Vec::new();
-        for name in &self.names {
-            keys.extend(self.secrets.load(name).await?);
+        let mut guests = Vec::new();
+        for (guest, secret) in &self.guests {
+            guests.push((*guest, self.secrets.load(secret).await?));
         }
-        self.sealer.renew(keys);
+        self.sealer.renew(self.secrets.load(SEALING).await?, guests);
         Ok(())
     }
 
@@ -63,16 +64,16 @@ impl Keys {
 }
 
 impl Stack {
-    /// Reaches AWS as the environment says and reads the sealing key. `others` are stored secrets whose keys, by name,
-    /// open messages, too.
-    pub async fn from_env(others: &[(&'static str, &Arn)]) -> Result<Self, StartError> {
+    /// Reaches AWS as the environment says and reads the sealing key. `guests` seal with keys of their own: each has a
+    /// name, that of its key, and where that is stored.
+    pub async fn from_env(guests: &[(&'static str, &'static str, &Arn)]) -> Result<Self, StartError> {
         let (config, access) = (Config::from_env()?, access()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let kept = [(SEALING, &config.sealing)].into_iter().chain(others.iter().copied());
-        let kept: Vec<_> = kept.map(|(name, arn)| (name, Kept::Derived(arn.to_string()))).collect();
-        let names = kept.iter().map(|(name, _)| *name).collect();
+        let stored = guests.iter().map(|(_, name, arn)| (*name, *arn)).chain([(SEALING, &config.sealing)]);
+        let kept = stored.map(|(name, arn)| (name, Kept::Derived(arn.to_string())));
         let secrets = ManagedSecrets::new(&access, Arc::clone(&clock), kept);
-        let keys = Keys { secrets, names, sealer: Arc::new(Sealer::new(Vec::new())) };
+        let guests = guests.iter().map(|(guest, name, _)| (*guest, *name)).collect();
+        let keys = Keys { secrets, guests, sealer: Arc::new(Sealer::new(Vec::new())) };
         keys.read().await?;
         let sessions = TenantSessions::new(&access, config.tenant_role.to_string());
         let queue = SqsQueue::new(&access, config.queues.to_string());

@@ -240,8 +240,10 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
             seed_repository(engine, vault, &ctx, repository).await?;
         }
         for endpoint in &tenant.endpoint {
-            let connection =
-                Connection { tenant: tenant.id.clone(), generation: endpoint.generation, revoked: endpoint.revoked };
+            // A secret that was replaced does not come back, whatever the file still says.
+            let known = directory::endpoint(engine, &endpoint.id).await?.map_or(0, |known| known.generation);
+            let generation = endpoint.generation.max(known);
+            let connection = Connection { tenant: tenant.id.clone(), generation, revoked: endpoint.revoked };
             directory::store_endpoint(engine, &endpoint.id, &connection).await?;
         }
         for installation in &tenant.installations {

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, KeysAndAttributes};
-use backon::{ExponentialBuilder, Retryable as _};
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, TokioSleep};
+use backon::{BackoffBuilder as _, ExponentialBuilder, Retryable as _};
 use domain::Timestamp;
 use domain::id::TenantId;
 use engine::key::Key;
@@ -74,7 +75,7 @@ impl From<TableError> for Outcome {
 /// A failure to read: nothing was changed, so that nothing is unknown.
 fn unread(refused: Refused) -> TableError {
     match refused {
-        Refused::Throttled | Refused::Unknown(_) => TableError::Throttled,
+        Refused::Throttled | Refused::Unidentified | Refused::Unknown(_) => TableError::Throttled,
         Refused::NotSent => TableError::Invalid("the request cannot be made".to_owned()),
         Refused::Answered(name) => TableError::Invalid(name),
     }
@@ -87,7 +88,7 @@ fn unwritten(refused: Refused) -> Outcome {
             "TransactionConflictException" | "TransactionInProgressException" => Outcome::Contended,
             _ => Outcome::Failed(TableError::Invalid(name)),
         },
-        Refused::Throttled => Outcome::Contended,
+        Refused::Throttled | Refused::Unidentified => Outcome::Contended,
         Refused::Unknown(_) => Outcome::Failed(TableError::Unknown),
         Refused::NotSent => Outcome::Failed(TableError::Invalid("the request cannot be made".to_owned())),
     }
@@ -146,32 +147,45 @@ impl DynamoTable {
                 let update = update.set_expression_attribute_values(Some(added.values));
                 update.send().await.map(|_| ()).map_err(|error| unwritten(Refused::of(&error)))
             }
-            Write::Check { .. } => self.write_all(client, std::slice::from_ref(write)).await,
+            Write::Check { .. } => Ok(self.write_all(client, std::slice::from_ref(write)).await?),
         }
     }
 
-    /// Writes all or none. Tried again under the same token it happens once, so that no outcome stays unknown for
-    /// long.
-    async fn write_all(&self, client: &Client, writes: &[Write]) -> Result<(), Outcome> {
+    /// Writes all or none. Once an answer was lost, it is asked for again under the same token, under which it happens
+    /// once; what was never answered in the end may have happened.
+    async fn write_all(&self, client: &Client, writes: &[Write]) -> Result<(), TableError> {
         let entries: Result<Vec<_>, _> = writes.iter().map(|write| transacted(&self.name, write)).collect();
         let request = client.transact_write_items().set_transact_items(Some(entries?));
-        let request = request.client_request_token(uuid::Uuid::now_v7().to_string());
-        let send = || async {
-            request.clone().send().await.map(|_| ()).map_err(|error| match error.as_service_error() {
+        let fresh = || uuid::Uuid::now_v7().to_string();
+        let (mut token, mut unsure) = (fresh(), false);
+        let mut pauses = patience().build();
+        loop {
+            let sent = request.clone().client_request_token(&token).send().await;
+            let outcome = sent.map(|_| ()).map_err(|error| match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(why)) => {
                     cancelled(why.cancellation_reasons())
                 }
                 _ => unwritten(Refused::of(&error)),
-            })
-        };
-        let unknown = |outcome: &Outcome| *outcome == Outcome::Failed(TableError::Unknown);
-        send.retry(patience()).when(unknown).await
+            });
+            match outcome {
+                Err(Outcome::Failed(TableError::Unknown)) => unsure = true,
+                Err(Outcome::Contended) if !unsure => token = fresh(),
+                Err(Outcome::Contended) => {}
+                Err(Outcome::Failed(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+            match pauses.next() {
+                Some(pause) => TokioSleep::new().sleep(pause).await,
+                None if unsure => return Err(TableError::Unknown),
+                None => return Err(TableError::Throttled),
+            }
+        }
     }
 
     async fn batch(&self, client: &Client, keys: Vec<Key>) -> Result<Vec<Item>, TableError> {
         let mut found: HashMap<Key, Item> = HashMap::new();
         let mut wanted: Vec<Attributes> = keys.iter().map(item::key).collect();
-        let mut pauses = 0;
+        let mut pauses = patience().build();
         while !wanted.is_empty() {
             let asked = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).build();
             let asked = asked.map_err(|_| TableError::Invalid("a reading cannot be put together".to_owned()))?;
@@ -182,9 +196,8 @@ impl DynamoTable {
                 found.insert(item.key.clone(), item);
             }
             wanted = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|left| left.keys).collect();
-            pauses += u32::from(!wanted.is_empty());
-            if pauses > 4 {
-                return Err(TableError::Throttled);
+            if !wanted.is_empty() {
+                TokioSleep::new().sleep(pauses.next().ok_or(TableError::Throttled)?).await;
             }
         }
         Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
@@ -301,14 +314,14 @@ impl Table for DynamoTable {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError> {
         let client = self.of(whose(&writes)?);
-        let send = || async {
-            match writes.as_slice() {
-                [write] => self.write_one(&client, write).await,
-                several => self.write_all(&client, several).await,
+        match writes.as_slice() {
+            [write] => {
+                let send = || self.write_one(&client, write);
+                let outcome = send.retry(patience()).when(|outcome| *outcome == Outcome::Contended).await;
+                outcome.map_err(TableError::from)
             }
-        };
-        let outcome = send.retry(patience()).when(|outcome| *outcome == Outcome::Contended).await;
-        outcome.map_err(TableError::from)
+            several => self.write_all(&client, several).await,
+        }
     }
 
     async fn due(&self, _proof: &SystemCtx, until: Timestamp, limit: usize) -> Result<Vec<Key>, TableError> {
