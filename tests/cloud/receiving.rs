@@ -1,9 +1,11 @@
 //! What an acknowledgement costs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use stories::runtime::{Function, delivery};
+use testkit::pace::draw;
 use xtask::program::target;
 
 fn named(calls: &[(&str, u64)]) -> BTreeMap<String, u64> {
@@ -22,11 +24,14 @@ async fn an_acknowledgement_makes_two_calls_cold_and_one_warm() {
         assert_eq!(function.handle(event.clone()).await["statusCode"], json!(202));
     }
     assert_eq!(function.calls(), named(&[("AmazonSQS.SendMessage", 10)]));
-    // Letters that no compression makes smaller.
-    let noise = |number: u64| {
-        char::from(b'a' + u8::try_from(number.wrapping_mul(6_364_136_223_846_793_005) >> 59).unwrap() % 26)
+    // Letters that no compression makes much smaller.
+    let mut state = 1;
+    let mut letter = || {
+        let (drawn, next) = draw(state, Duration::from_micros(25));
+        state = next;
+        char::from(b'a' + u8::try_from(drawn.as_micros()).unwrap())
     };
-    let large: String = (0..3_000_000).map(noise).collect();
+    let large: String = (0..3_000_000).map(|_| letter()).collect();
     let answer = function.handle(delivery(format!("{{\"large\":\"{large}\"}}").as_bytes())).await;
     assert_eq!(answer["statusCode"], json!(413), "what no queue takes is refused, and not called unavailable");
     let mut forged = event;
