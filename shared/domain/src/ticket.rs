@@ -59,6 +59,9 @@ pub struct PendingCall {
 pub struct Budget {
     /// Most it may spend.
     pub limit: Usd,
+    /// How much less that is because the repository says so; goes back when the ticket goes to another.
+    #[serde(default)]
+    pub lowered: Usd,
     /// What the answered calls cost.
     pub spent: Usd,
     /// Whether a call may have cost something that no usage record tells of.
@@ -243,7 +246,7 @@ impl Ticket {
             feedback: None,
             review_rounds: 0,
             overrides: None,
-            budget: Budget { limit: new.budget, spent: Usd::ZERO, incomplete: false },
+            budget: Budget { limit: new.budget, lowered: Usd::ZERO, spent: Usd::ZERO, incomplete: false },
             deadline: None,
             pull_request: None,
             model: None,

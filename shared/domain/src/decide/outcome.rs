@@ -163,6 +163,7 @@ fn lower_budget(draft: &mut Draft<'_>, overrides: Option<&PolicyChange>) {
         let less = draft.policy().budget_usd - policy.budget_usd;
         let limit = draft.ticket().budget.limit - less;
         draft.next().budget.limit = limit;
+        draft.next().budget.lowered = less;
     }
 }
 

@@ -138,7 +138,12 @@ fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
             format!("`{}` is not among the repositories this tenant allows.", target.repo),
         ));
     }
-    draft.next().targets = vec![target.clone()];
+    // What one repository says of itself is nothing to the next.
+    let next = draft.next();
+    next.targets = vec![target.clone()];
+    next.overrides = None;
+    next.budget.limit = next.budget.limit + next.budget.lowered;
+    next.budget.lowered = crate::money::Usd::ZERO;
     let what = format!("repository {} on {}", target.repo, target.base);
     Ok(draft.snapshot_then(Stage::Analyze, &what))
 }

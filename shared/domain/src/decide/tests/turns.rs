@@ -133,6 +133,25 @@ fn a_repository_s_smaller_budget_counts_from_the_first_look_and_what_people_add_
 }
 
 #[test]
+fn what_one_repository_says_of_itself_is_nothing_to_the_next() {
+    let says = |usd: Option<&str>| PolicyChange { budget_usd: usd.map(str::to_owned), ..PolicyChange::default() };
+    let read = |at: &Ticket, usd| {
+        let read = Outcome::Snapshotted { commit: sha(), snapshot: hash("snapshot"), overrides: Some(says(usd)) };
+        met(at, outcome(read), &Policy::standard()).unwrap().next
+    };
+    for (first, then, left) in [(Some("2"), None, 5), (None, Some("2"), 2), (Some("2"), Some("3"), 3)] {
+        let mut reading = ticket(State::Snapshotting { then: Stage::Analyze });
+        reading.budget.limit = Usd::from_dollars(5);
+        reading.targets[0].snapshot = None;
+        let at = read(&reading, first);
+        let repo = Request::Repo { target: Target { snapshot: None, commit: None, ..at.targets[0].clone() } };
+        let moved = ask(&at, member("mem_ada", Role::Admin), repo, &Policy::standard()).unwrap();
+        assert_eq!((moved.budget.limit, &moved.overrides), (Usd::from_dollars(5), &None));
+        assert_eq!(read(&moved, then).budget.limit, Usd::from_dollars(left), "{first:?} then {then:?}");
+    }
+}
+
+#[test]
 fn people_have_as_many_days_as_the_policy_says() {
     let policy = Policy { answer_deadline_days: 3, approval_deadline_days: 10, ..Policy::standard() };
     let reviewed = Outcome::Reviewed { review: artifact(1, "review"), critical: 0, gates: gates() };
