@@ -142,7 +142,7 @@ fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
     let next = draft.next();
     next.targets = vec![target.clone()];
     next.overrides = None;
-    next.budget.limit = next.budget.limit + next.budget.lowered;
+    next.budget.limit += next.budget.lowered;
     next.budget.lowered = crate::money::Usd::ZERO;
     let what = format!("repository {} on {}", target.repo, target.base);
     Ok(draft.snapshot_then(Stage::Analyze, &what))
