@@ -107,8 +107,10 @@ pub enum Command {
     },
     /// Prints the webhook addresses with their secrets, to be entered at GitHub and Jira.
     Webhooks,
+    /// Shows which files, definitions and lines of a repository a ticket is about, and why; no model is asked.
+    Context(ContextArgs),
     /// Checks this machine, the settings and the model, and explains what is wrong.
-    Doctor(Model),
+    Doctor(Doctor),
     /// Administers a stack on AWS with the credentials of its operator.
     Admin(Admin),
     /// Writes a first `prfactory.toml` into the data folder.
@@ -251,18 +253,60 @@ pub struct Demo {
     pub model: Model,
 }
 
-/// Where the model is.
+/// Arguments of `context`.
+#[derive(Debug, Args)]
+pub struct ContextArgs {
+    /// A git repository on this machine; its last commit is read, not its work tree.
+    #[arg(long)]
+    pub repo: PathBuf,
+    /// The ticket, as Markdown; its first line is the title.
+    #[arg(long)]
+    pub ticket: PathBuf,
+    /// The branch to read; its `HEAD` unless told otherwise.
+    #[arg(long)]
+    pub base: Option<String>,
+    /// How many files to show.
+    #[arg(long, default_value_t = 20)]
+    pub max: usize,
+    /// Shows instead what a model would be shown.
+    #[arg(long)]
+    pub packed: bool,
+    /// Most tokens of what a model would be shown.
+    #[arg(long, default_value_t = 20_000, requires = "packed")]
+    pub tokens: usize,
+}
+
+/// Who gives the model.
 #[derive(Debug, Clone, Args)]
-pub struct Model {
+pub struct Provider {
     /// The key for the model provider.
     #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, hide = true)]
     pub model_key: Option<String>,
     /// The provider's address.
     #[arg(long, env = "ANTHROPIC_BASE_URL")]
     pub model_url: Option<String>,
+}
+
+/// Where the model is.
+#[derive(Debug, Clone, Args)]
+pub struct Model {
+    /// Who gives it.
+    #[command(flatten)]
+    pub provider: Provider,
     /// The model to use where nobody names one.
     #[arg(long, env = "PRFACTORY_MODEL")]
     pub model: Option<String>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Who gives the model.
+    #[command(flatten)]
+    pub provider: Provider,
+    /// Also makes one small live call, which costs less than a cent; of the default model unless one is named.
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    pub model: Option<Option<String>>,
 }
 
 /// Arguments of `serve`.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+use agent::anthropic::Messages;
 
 use domain::policy::Policy;
 use domain::principal::Role;
 use domain::ticket::Target;
 use engine::message::QUEUES;
-use engine::port::{Clock as _, Snapshots as _};
+use engine::port::{Block, Clock as _, Model as _, ModelAnswer, ModelRequest, Snapshots as _, Utterance};
 use engine::ticket::list;
 use jiff::SignedDuration;
 use local::settings::TenantSettings;
@@ -29,7 +32,7 @@ fn check(what: impl Into<String>, problem: Option<String>) -> Check {
 }
 
 /// Looks at everything and reports.
-pub(crate) async fn run(data: &Path, model: &crate::args::Model, out: Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(data: &Path, args: &crate::args::Doctor, out: Output) -> anyhow::Result<Exit> {
     let mut checks = Vec::new();
     let settings = Settings::load(data);
     let broken = settings.as_ref().err().map(|error| format!("{error}; `prfactory init` writes a first one"));
@@ -46,7 +49,7 @@ pub(crate) async fn run(data: &Path, model: &crate::args::Model, out: Output) ->
             Err(error) => checks.push(check("policy, endpoints, addresses and names", Some(error.to_string()))),
         }
     }
-    checks.push(check("model", provider(model).await));
+    model(args, &mut checks).await;
     let mut bad = 0;
     for check in &checks {
         let mark = if check.problem.is_none() { "ok " } else { "BAD" };
@@ -57,26 +60,51 @@ pub(crate) async fn run(data: &Path, model: &crate::args::Model, out: Output) ->
     Ok(if bad == 0 { Exit::Done } else { Exit::Failed })
 }
 
-/// Asks the provider whether it knows the key, which costs nothing.
-async fn provider(model: &crate::args::Model) -> Option<String> {
-    let Some(access) = ModelAccess::from_args(model) else {
-        return Some("ANTHROPIC_API_KEY is not set; `serve` needs it, `demo` does without".to_owned());
+/// Asks the provider whether it knows the key, which costs nothing, and on request makes one small call.
+async fn model(args: &crate::args::Doctor, checks: &mut Vec<Check>) {
+    let Some(access) = ModelAccess::of(&args.provider, args.model.clone().flatten()) else {
+        let without = if args.model.is_some() { "; no call was made" } else { "" };
+        let say = format!("ANTHROPIC_API_KEY is not set{without}; `serve` needs it, `demo` does without");
+        checks.push(check("model", Some(say)));
+        return;
     };
     let url = access.url.clone();
-    let client = match agent::anthropic::Messages::new(
-        &access.url,
-        access.key,
-        access.model,
-        std::sync::Arc::new(SystemClock),
-    ) {
+    let clock = std::sync::Arc::new(SystemClock);
+    let client = match Messages::new(&access.url, access.key, access.model, clock) {
         Ok(client) => client,
-        Err(failure) => return Some(failure.to_string()),
+        Err(failure) => {
+            checks.push(check("model", Some(failure.to_string())));
+            return;
+        }
     };
-    client
-        .greet()
-        .await
-        .err()
-        .map(|failure| format!("{failure}. Look at ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL ({url})"))
+    let advice = |failure| format!("{failure}. Look at ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL ({url})");
+    checks.push(check("model", client.greet().await.err().map(advice)));
+    if args.model.is_some() {
+        match client.call(&small_call(), CALL).await {
+            Ok(answer) => {
+                let ModelAnswer { model, usage, cost, .. } = answer;
+                let said =
+                    format!("a call of {model}: {} tokens in, {} out, {}", usage.total_input(), usage.output, cost);
+                checks.push(check(said, None));
+            }
+            Err(failure) => checks.push(check("a call of the model", Some(advice(failure)))),
+        }
+    }
+}
+
+/// Longest the small call may take.
+const CALL: Duration = Duration::from_secs(60);
+
+/// The least that shows that a model answers.
+fn small_call() -> ModelRequest {
+    let text = "Reply with the word ok.".to_owned();
+    ModelRequest {
+        model: None,
+        system: "You check a connection.".to_owned(),
+        tools: Vec::new(),
+        max_tokens: 1_024,
+        messages: vec![Utterance::User { blocks: vec![Block::Text { text }] }],
+    }
 }
 
 /// Whether there are people enough to decide, and one repository for each project.

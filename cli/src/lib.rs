@@ -4,6 +4,7 @@
 mod admin;
 pub mod args;
 pub mod client;
+mod context;
 mod delivery;
 pub mod demo;
 mod doctor;

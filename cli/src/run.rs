@@ -14,7 +14,7 @@ use crate::args::{Cli, Command, Serve, Ticket};
 use crate::client::{Client, key};
 use crate::output::Output;
 use crate::system::{ModelAccess, Server, System};
-use crate::{Exit, demo, doctor, local_files, view};
+use crate::{Exit, context, demo, doctor, local_files, view};
 
 /// Sets up logging: structured and on standard error for `serve`, warnings only otherwise.
 pub fn logging(serving: bool) {
@@ -46,7 +46,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => Box::pin(demo::run(args, out)).await,
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Webhooks => webhooks(&cli.data, out),
-        Command::Doctor(model) => doctor::run(&cli.data, model, out).await,
+        Command::Context(args) => context::run(args, out),
+        Command::Doctor(args) => doctor::run(&cli.data, args, out).await,
         Command::Admin(args) => admin(args, out).await,
         Command::Init { repo, location, base } => init(&cli.data, repo, location, base, out),
         Command::Ticket(ticket) => tickets(&client(&cli).await?, ticket, out).await,

@@ -65,9 +65,14 @@ pub struct ModelAccess {
 impl ModelAccess {
     /// Takes what the command line and its environment say; `None` without a key.
     pub fn from_args(args: &crate::args::Model) -> Option<Self> {
-        let key = args.model_key.as_ref().filter(|key| !key.trim().is_empty())?;
-        let url = args.model_url.clone().unwrap_or_else(|| BASE.to_owned());
-        Some(Self { url, key: Secret::new(key.trim().as_bytes()), model: args.model.clone() })
+        Self::of(&args.provider, args.model.clone())
+    }
+
+    /// The same for a model that is named elsewhere.
+    pub fn of(provider: &crate::args::Provider, model: Option<String>) -> Option<Self> {
+        let key = provider.model_key.as_ref().filter(|key| !key.trim().is_empty())?;
+        let url = provider.model_url.clone().unwrap_or_else(|| BASE.to_owned());
+        Some(Self { url, key: Secret::new(key.trim().as_bytes()), model })
     }
 }
 

@@ -22,6 +22,8 @@ const USAGE: &str = "usage: cargo xtask test [FILTER…]   runs every test
        cargo xtask cost [--json]     counts what a ticket asks of AWS, and prices a thousand of them
        cargo xtask bench bombs       five gigabytes and a million entries within two gigabytes of memory
        cargo xtask bench functions   start, memory and work of the functions that `package` made
+       cargo xtask retrieval --set FILE --trees DIR [--json]
+                                     measures how well files are found for real issues, beside BM25; eval/README.md
        cargo xtask soak [MINUTES [A_MINUTE]]
                                      loads one `serve` for long; 60 minutes with 10 tickets a minute
        cargo xtask storm [MINUTES]   kills and stops one `serve` under load; 10 minutes";
@@ -48,6 +50,11 @@ fn main() -> ExitCode {
             let folder = target().join("lambda").display().to_string();
             let bench = ["bench", "--profile", "dev", "--package", "stories", "--features", package::CLI];
             run("cargo", &[&bench[..], &["--bench", "functions", "--locked", "--quiet", "--", &folder]].concat(), &[])
+        }
+        Some("retrieval") => {
+            let bench = ["run", "--profile", "bench", "--package", "eval", "--locked", "--quiet", "--"];
+            let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+            run("cargo", &[&bench[..], &arguments].concat(), &[])
         }
         Some("cost") => cost(arguments.get(1..).unwrap_or_default()),
         Some("storm") => measure("storm", arguments.get(1..).unwrap_or_default()),

@@ -10,8 +10,8 @@ use engine::tenancy::TenantCtx;
 
 use crate::prompt::Facts;
 
-/// Most bytes of the repository that go into a prompt; about 20,000 tokens.
-const REPOSITORY: usize = 60_000;
+/// Most tokens of the repository that go into a prompt.
+const REPOSITORY: usize = 20_000;
 
 /// Loads every artifact that a ticket has so far.
 pub async fn brief(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Result<Facts, Failure> {
@@ -53,7 +53,8 @@ impl Facts {
     #[must_use]
     pub fn with_repository(mut self, tree: &dyn SourceTree) -> Self {
         if let Some(text) = &self.ticket {
-            self.repository = Some(context::pack(tree, &context::rank(tree, text), REPOSITORY));
+            let selection = context::select(&context::Index::of(tree), text);
+            self.repository = Some(context::pack(tree, &selection, REPOSITORY));
         }
         self
     }

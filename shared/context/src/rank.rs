@@ -1,165 +1,200 @@
-//! BM25 over path and body, with tests and documentation a little behind the code they belong to.
+//! Which files a ticket is about: BM25 over four fields, what the ticket mentions outright, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::path::RepoPath;
 use domain::ticket::TicketText;
-use engine::port::{EntryKind, SourceTree};
+use serde::Serialize;
 
-use crate::token::terms;
+use crate::field::{Field, float};
+use crate::index::{BLOCK, Index, STRIDE, WINDOW};
+use crate::kind::Kind;
+use crate::mention::mentioned;
+use crate::query::Query;
 
 /// A file with why it is where it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
     /// The file.
     pub path: RepoPath,
-    /// The sum that orders the list.
+    /// What it is for.
+    pub kind: Kind,
+    /// The sum of the parts, weighed by kind; it orders the list.
     pub score: f64,
-    /// What its text added.
+    /// What each part added.
+    pub parts: Parts,
+    /// The lines of its best window, counted from 1.
+    pub best: (usize, usize),
+}
+
+/// What adds up to a score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Parts {
+    /// The whole text.
     pub body: f64,
-    /// What its path added.
-    pub location: f64,
+    /// The best 60 lines.
+    pub window: f64,
+    /// The path.
+    pub path: f64,
+    /// The names it defines.
+    pub names: f64,
+    /// Paths and names that the ticket spells out.
+    pub mentions: f64,
 }
 
-const K1: f64 = 1.2;
-const BODY_B: f64 = 0.75;
-const PATH_B: f64 = 0.3;
-/// A match in the path says more than one in the text.
-const PATH_WEIGHT: f64 = 2.0;
-/// Words of the title say more than words of the body.
-const TITLE_WEIGHT: f64 = 3.0;
-/// A term that is repeated more often than this in a ticket is not more important for it.
-const TERM_CAP: f64 = 3.0;
-/// Tests, examples and documentation are seldom where a change belongs.
-const BESIDE: f64 = 0.6;
-/// Larger files are data or generated.
-const MAX_FILE: u64 = 512 * 1024;
+/// Most terms that are asked for.
+const MAX_TERMS: usize = 60;
+/// For how many files the best window is looked for.
+const HEAD: usize = 40;
+/// How soon repeating a term stops to count.
+const K1: f64 = 1.0;
+/// How much the length of a unit is held against it.
+const B_BODY: f64 = 0.65;
+const B_WINDOW: f64 = 0.6;
+const B_PATH: f64 = 0.3;
+const B_NAMES: f64 = 0.4;
+/// What the parts are worth beside the body.
+const WINDOW_WORTH: f64 = 0.25;
+const PATH_WORTH: f64 = 1.5;
+const NAMES_WORTH: f64 = 0.75;
 
-struct Document {
-    path: RepoPath,
-    body: BTreeMap<String, f64>,
-    body_length: f64,
-    location: BTreeMap<String, f64>,
-    location_length: f64,
+/// How often a term occurs in a unit, saturated and set off against the unit's length.
+fn saturated(count: u32, length: u32, mean: f64, b: f64) -> f64 {
+    let count = float(count);
+    count * (K1 + 1.0) / (count + K1 * (1.0 - b + b * float(length) / mean))
 }
 
-/// Ranks the readable text files of a snapshot for a ticket, best first; equal scores by path.
-pub fn rank(tree: &dyn SourceTree, text: &TicketText) -> Vec<Ranked> {
-    let mut query: BTreeMap<String, f64> = BTreeMap::new();
-    for (words, weight) in [(&text.title, TITLE_WEIGHT), (&text.body, 1.0)] {
-        for term in terms(words) {
-            let sum = query.entry(term).or_default();
-            *sum = (*sum + weight).min(TERM_CAP.max(weight));
+/// What of a snapshot a ticket is about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Selection {
+    /// Every file that has anything to do with the ticket, best first; equal scores by path.
+    pub files: Vec<Ranked>,
+    /// The terms that were asked for, with what one of them is worth.
+    pub terms: BTreeMap<String, f64>,
+}
+
+/// Ranks the files of an index for a ticket.
+pub fn select(index: &Index, ticket: &TicketText) -> Selection {
+    let query = Query::of(ticket);
+    let terms = telling(index, &query);
+    let mut parts = vec![Parts::default(); index.files.len()];
+    let worths: Vec<(u32, f64)> =
+        terms.iter().map(|(term, weight)| (*term, one_term(index, *term, *weight, &mut parts))).collect();
+    for (file, mention) in mentioned(index, &query) {
+        if let Some(part) = parts.get_mut(file as usize) {
+            part.mentions = mention;
         }
     }
-    let documents: Vec<Document> = tree
-        .entries()
-        .iter()
-        .filter_map(|entry| {
-            let wanted = matches!(entry.kind, EntryKind::Regular | EntryKind::Executable) && entry.size <= MAX_FILE;
-            wanted.then(|| document(tree, &entry.path)).flatten()
-        })
-        .collect();
-    let count = float(documents.len().max(1));
-    let mean = |length: fn(&Document) -> f64| documents.iter().map(length).sum::<f64>() / count;
-    let (mean_body, mean_location) = (mean(|d| d.body_length).max(1.0), mean(|d| d.location_length).max(1.0));
-    let mut ranked: Vec<Ranked> =
-        documents.iter().map(|d| Ranked { path: d.path.clone(), score: 0.0, body: 0.0, location: 0.0 }).collect();
-    for (term, weight) in &query {
-        let having =
-            float(documents.iter().filter(|d| d.body.contains_key(term) || d.location.contains_key(term)).count());
-        let idf = (1.0 + (count - having + 0.5) / (having + 0.5)).ln();
-        for (document, entry) in documents.iter().zip(&mut ranked) {
-            let tf = |found: Option<&f64>, b: f64, length: f64, mean: f64| {
-                found.map_or(0.0, |n| n * (K1 + 1.0) / (n + K1 * (1.0 - b + b * length / mean)))
-            };
-            entry.body += weight * idf * tf(document.body.get(term), BODY_B, document.body_length, mean_body);
-            entry.location += PATH_WEIGHT
-                * weight
-                * idf
-                * tf(document.location.get(term), PATH_B, document.location_length, mean_location);
-        }
-    }
-    for entry in &mut ranked {
-        let beside = if is_beside(&entry.path) { BESIDE } else { 1.0 };
-        entry.score = (entry.body + entry.location) * beside;
-    }
-    ranked.retain(|entry| entry.score > 0.0);
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
-    ranked
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of files and words stay far below 2^53")]
-fn float(count: usize) -> f64 {
-    count as f64
-}
-
-fn document(tree: &dyn SourceTree, path: &RepoPath) -> Option<Document> {
-    let text = String::from_utf8(tree.read(path).ok()??).ok()?;
-    if is_generated(path, &text) {
-        return None;
-    }
-    let count = |words: Vec<String>| {
-        let length = float(words.len());
-        let mut counts: BTreeMap<String, f64> = BTreeMap::new();
-        for word in words {
-            *counts.entry(word).or_default() += 1.0;
-        }
-        (counts, length)
+    let mut order: Vec<u32> = (0u32..).take(parts.len()).collect();
+    let score = |parts: &[Parts], file: u32| {
+        let at = file as usize;
+        parts.get(at).zip(index.files.get(at)).map_or(0.0, |(part, file)| part.sum(file.kind))
     };
-    let (body, body_length) = count(terms(&text));
-    let (location, location_length) = count(terms(path.as_str()));
-    Some(Document { path: path.clone(), body, body_length, location, location_length })
-}
-
-fn is_generated(path: &RepoPath, text: &str) -> bool {
-    let name = path.file_name();
-    let lock = name.rsplit('.').next() == Some("lock")
-        || name.ends_with("-lock.json")
-        || name.contains(".min.")
-        || name == "go.sum";
-    let vendored = path.as_str().split('/').any(|part| matches!(part, "vendor" | "node_modules" | "third_party"));
-    let long_line = text.lines().take(20).any(|line| line.len() > 5_000);
-    lock || vendored || long_line
-}
-
-fn is_beside(path: &RepoPath) -> bool {
-    let lower = path.as_str().to_lowercase();
-    let inside = lower
-        .split('/')
-        .any(|part| matches!(part, "test" | "tests" | "spec" | "docs" | "doc" | "examples" | "example"));
-    let named = ["_test.", "test_", ".test.", ".spec.", "_spec."].iter().any(|mark| lower.contains(mark));
-    inside || named
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::name::CommitSha;
-    use workspace::MemoryTree;
-
-    use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> MemoryTree {
-        let file = |(path, text): &(&str, &str)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec());
-        MemoryTree::new(CommitSha::parse(&"a".repeat(40)).unwrap(), files.iter().map(file).collect())
+    order.retain(|file| score(&parts, *file) > 0.0);
+    order.sort_by(|a, b| score(&parts, *b).total_cmp(&score(&parts, *a)).then(a.cmp(b)));
+    let head: Vec<u32> = order.iter().take(HEAD).copied().collect();
+    let windows = best_windows(index, &worths, &head);
+    for (file, (_, worth)) in &windows {
+        if let Some(part) = parts.get_mut(*file as usize) {
+            part.window = WINDOW_WORTH * worth;
+        }
     }
+    order.sort_by(|a, b| score(&parts, *b).total_cmp(&score(&parts, *a)).then(a.cmp(b)));
+    let ranked = order.iter().filter_map(|file| {
+        let (at, parts) = (index.files.get(*file as usize)?, parts.get(*file as usize)?);
+        let first = windows.get(file).map_or(0, |(window, _)| (window * STRIDE) as usize * BLOCK) + 1;
+        let best = (first, first + WINDOW as usize * BLOCK - 1);
+        Some(Ranked { path: at.path.clone(), kind: at.kind, score: parts.sum(at.kind), parts: *parts, best })
+    });
+    let files = ranked.collect();
+    let worths: BTreeMap<u32, f64> = worths.into_iter().collect();
+    let worth = |term: &str| index.term(term).and_then(|number| worths.get(&number).copied());
+    let terms = query.terms.keys().filter_map(|term| Some((term.clone(), worth(term)?))).collect();
+    Selection { files, terms }
+}
 
-    #[test]
-    fn the_file_that_a_ticket_speaks_of_comes_first_and_its_test_is_listed() {
-        let tree = tree(&[
-            ("src/price.py", "def total(net):\n    return net * TAX_RATE\n"),
-            ("src/cart.py", "items = []\n"),
-            ("tests/test_price.py", "def test_total():\n    assert total(1) == TAX_RATE\n"),
-            ("package-lock.json", "TAX_RATE TAX_RATE TAX_RATE total price"),
-        ]);
-        let text =
-            TicketText { title: "Wrong total".to_owned(), body: "`TAX_RATE` is ignored in the price.".to_owned() };
-        let ranked = rank(&tree, &text);
-        let paths: Vec<&str> = ranked.iter().map(|r| r.path.as_str()).collect();
-        assert_eq!(paths, ["src/price.py", "tests/test_price.py"]);
-        assert_eq!(ranked, rank(&tree, &text), "the same every time");
-        let packed = crate::pack(&tree, &ranked, 2_000);
-        assert!(packed.contains("    2      return net * TAX_RATE"), "{packed}");
-        assert!(crate::pack(&tree, &ranked, 200).len() < 500, "the budget holds");
+impl Parts {
+    fn sum(&self, kind: Kind) -> f64 {
+        let prior = match kind {
+            Kind::Code => 1.0,
+            Kind::Test | Kind::Example => 0.6,
+            Kind::Prose | Kind::Other => 0.3,
+        };
+        (self.body + self.window + self.path + self.names + self.mentions) * prior
     }
+}
+
+/// The terms that tell most, so that a long log in a ticket does not make a query slow.
+fn telling(index: &Index, query: &Query) -> Vec<(u32, f64)> {
+    let blocks = float(index.owner.len() as u64) + 1.0;
+    let rarity = |term: u32| (blocks / (float(index.body.postings(term).len() as u64) + 1.0)).ln();
+    let known = query.terms.iter().filter_map(|(term, weight)| Some((index.term(term)?, *weight)));
+    let mut terms: Vec<(u32, f64)> = known.collect();
+    terms.sort_by(|a, b| (b.1 * rarity(b.0)).total_cmp(&(a.1 * rarity(a.0))).then(a.0.cmp(&b.0)));
+    terms.truncate(MAX_TERMS);
+    terms
+}
+
+/// Adds what one term says about every file, and gives what an occurrence of it is worth.
+fn one_term(index: &Index, term: u32, weight: f64, parts: &mut [Parts]) -> f64 {
+    let mut counts: Vec<(u32, u32)> = Vec::new();
+    for posting in index.body.postings(term) {
+        let Some(owner) = index.owner.get(posting.unit as usize) else { continue };
+        match counts.last_mut() {
+            Some((file, count)) if file == owner => *count += posting.count,
+            _ => counts.push((*owner, posting.count)),
+        }
+    }
+    let having = float(counts.len().max(index.path.postings(term).len()) as u64);
+    let count = float(index.files.len() as u64);
+    let worth = weight * (1.0 + (count - having + 0.5) / (having + 0.5)).ln();
+    for (file, count) in counts {
+        let length = index.lengths.get(file as usize).copied().unwrap_or(0);
+        if let Some(part) = parts.get_mut(file as usize) {
+            part.body += worth * saturated(count, length, index.mean, B_BODY);
+        }
+    }
+    let mut field = |field: &Field, worth: f64, b: f64, sum: fn(&mut Parts) -> &mut f64| {
+        for posting in field.postings(term) {
+            let length = field.lengths.get(posting.unit as usize).copied().unwrap_or(0);
+            if let Some(part) = parts.get_mut(posting.unit as usize) {
+                *sum(part) += worth * saturated(posting.count, length, field.mean, b);
+            }
+        }
+    };
+    field(&index.path, worth * PATH_WORTH, B_PATH, |part| &mut part.path);
+    field(&index.names, worth * NAMES_WORTH, B_NAMES, |part| &mut part.names);
+    worth
+}
+
+/// The best window of some files, counted from 0, and what it is worth.
+fn best_windows(index: &Index, worths: &[(u32, f64)], files: &[u32]) -> BTreeMap<u32, (u32, f64)> {
+    let wanted: BTreeSet<u32> = files.iter().copied().collect();
+    let mut best = BTreeMap::new();
+    for number in wanted {
+        let Some(file) = index.files.get(number as usize) else { continue };
+        let mut sums = vec![0.0; file.windows() as usize];
+        let mut counts = vec![0u32; sums.len()];
+        for (term, worth) in worths {
+            let postings = index.body.postings(*term);
+            let from = postings.partition_point(|posting| posting.unit < file.blocks.start);
+            counts.fill(0);
+            for posting in postings.iter().skip(from).take_while(|posting| posting.unit < file.blocks.end) {
+                for window in file.windows_with(posting.unit) {
+                    if let Some(count) = counts.get_mut((window - file.first_window) as usize) {
+                        *count += posting.count;
+                    }
+                }
+            }
+            let lengths = index.window_lengths.iter().skip(file.first_window as usize);
+            for ((sum, count), length) in
+                sums.iter_mut().zip(&counts).zip(lengths).filter(|((_, count), _)| **count > 0)
+            {
+                *sum += worth * saturated(*count, *length, index.window_mean, B_WINDOW);
+            }
+        }
+        let most = (0u32..).zip(sums).fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most });
+        best.insert(number, most);
+    }
+    best
 }

@@ -89,8 +89,8 @@ pub(crate) fn write(
     out.finish().map_err(|e| io(&e))
 }
 
-/// Reads the index and copies the data that follows it to a file, holding neither whole in memory.
-pub(crate) fn unpack(bytes: &[u8], data: &mut std::fs::File, limits: Limits) -> Result<SnapshotIndex, Failure> {
+/// Reads the index and copies the data that follows it, holding neither whole in memory.
+pub(crate) fn unpack(bytes: &[u8], data: &mut impl Write, limits: Limits) -> Result<SnapshotIndex, Failure> {
     let damaged = || Failure::new(Fault::Bug, "a stored snapshot is damaged");
     let mut from = zstd::Decoder::new(bytes).map_err(|e| io(&e))?;
     let mut magic = [0u8; 8];

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
-use domain::name::CommitSha;
+use domain::name::{BranchName, CommitSha};
 use domain::path::RepoPath;
 use engine::port::{Blobs, EntryKind, SourceTree, TreeEntry, Workspace};
 use engine::tenancy::TenantCtx;
 
+use crate::git::{default_branch, take};
 use crate::scratch::Scratch;
 use crate::snapshot::{Limits, io, unpack};
 
@@ -51,7 +52,7 @@ struct ScratchTree {
 }
 
 impl ScratchTree {
-    fn open(root: &std::path::Path, ctx: &TenantCtx, bytes: &[u8]) -> Result<Self, Failure> {
+    fn open(root: &Path, ctx: &TenantCtx, bytes: &[u8]) -> Result<Self, Failure> {
         let scratch = Scratch::new(root, ctx).map_err(|e| io(&e))?;
         let path = scratch.path().join("data");
         let options = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path);
@@ -97,7 +98,7 @@ impl SourceTree for ScratchTree {
     }
 }
 
-/// A tree in memory, for tests and simulations.
+/// A tree in memory: of a repository on this machine, or made up for tests and simulations.
 #[derive(Debug, Clone)]
 pub struct MemoryTree {
     commit: CommitSha,
@@ -115,6 +116,24 @@ impl MemoryTree {
             size: bytes.len() as u64,
         });
         Self { commit, entries: entries.collect(), files }
+    }
+
+    /// Reads the head of a branch of a repository on this machine; of its `HEAD` where no branch is named.
+    pub fn of_repository(path: &Path, branch: Option<&BranchName>) -> Result<Self, Failure> {
+        let branch = branch.map_or_else(|| default_branch(path), |branch| Ok(branch.clone()))?;
+        let (commit, bytes) = take(path, &branch, Limits::STANDARD)?;
+        let mut data = Vec::new();
+        let index = unpack(&bytes, &mut data, Limits::STANDARD)?;
+        let mut files = BTreeMap::new();
+        for item in &index.entries {
+            let place =
+                item.at.and_then(|at| Some((usize::try_from(at).ok()?, usize::try_from(item.entry.size).ok()?)));
+            if let Some(content) = place.and_then(|(at, size)| data.get(at..at + size)) {
+                files.insert(item.entry.path.clone(), content.to_vec());
+            }
+        }
+        let entries = index.entries.into_iter().map(|item| item.entry).collect();
+        Ok(Self { commit, entries, files })
     }
 }
 

@@ -109,6 +109,13 @@ pub struct Usage {
     pub cache_write: u64,
 }
 
+impl Usage {
+    /// Everything that was read, at whatever price.
+    pub fn total_input(&self) -> u64 {
+        self.input + self.cache_read + self.cache_write
+    }
+}
+
 /// Why the model stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

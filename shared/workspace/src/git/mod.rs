@@ -10,6 +10,7 @@ mod seed;
 mod source;
 
 pub use local::default_branch;
+pub(crate) use local::take;
 pub use seed::{Revision, create_repository};
 pub use source::GitSource;
 
