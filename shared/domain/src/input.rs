@@ -213,10 +213,12 @@ pub enum Outcome {
         /// What has to be asked.
         questions: Option<ArtifactRef>,
     },
-    /// Refining met something that has to be asked first.
+    /// The work met something that has to be asked first.
     FollowUp {
         /// What has to be asked.
         questions: ArtifactRef,
+        /// Where the run goes on with the answers.
+        checkpoint: ContentHash,
     },
     /// The refined ticket is written.
     Refined {
@@ -283,6 +285,13 @@ pub enum Outcome {
     },
     /// The tenant's budget of this month does not cover the call.
     OverMonthlyBudget {
+        /// Where the run goes on.
+        checkpoint: ContentHash,
+    },
+    /// The run took as much as the policy gives it.
+    OverLimit {
+        /// What it took, in a few words.
+        what: String,
         /// Where the run goes on.
         checkpoint: ContentHash,
     },

@@ -14,6 +14,7 @@ pub mod neutral;
 pub mod path;
 pub mod policy;
 pub mod principal;
+pub mod prompt;
 pub mod refusal;
 pub mod state;
 pub mod ticket;

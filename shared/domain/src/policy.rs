@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::hash::ContentHash;
 use crate::money::Usd;
 use crate::name::{ModelName, RepoName};
+use crate::prompt::PromptName;
 
 /// What a model is used for; each use can have a model of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +48,12 @@ pub struct Policy {
     pub budget_usd: Usd,
     /// Most all tickets of a tenant may spend in a calendar month (UTC).
     pub monthly_budget_usd: Usd,
+    /// Most turns of one run before people must say that it may go on.
+    pub max_turns: u32,
+    /// Most tokens, read and written, of one run.
+    pub max_tokens: u32,
+    /// Most minutes of one run, waiting in queues included.
+    pub max_minutes: u32,
     /// Whether failing checks are repaired without being asked.
     pub autofix_checks: bool,
     /// Most repairs for one head commit.
@@ -63,6 +70,8 @@ pub struct Policy {
     pub models: BTreeMap<ModelRole, ModelName>,
     /// Patterns of paths, added to the built-in ones, that only an admin may let through.
     pub sensitive_paths: Vec<String>,
+    /// Templates in place of the built-in prompts; the rules that hold for every conversation stay.
+    pub prompts: BTreeMap<PromptName, String>,
 }
 
 /// A settings file that cannot be used, with every mistake in it.
@@ -97,6 +106,12 @@ pub struct PolicyChange {
     pub budget_usd: Option<String>,
     /// See [`Policy::monthly_budget_usd`]; dollars.
     pub monthly_budget_usd: Option<String>,
+    /// See [`Policy::max_turns`]; 1 to 500.
+    pub max_turns: Option<u32>,
+    /// See [`Policy::max_tokens`]; 1 to 100,000,000.
+    pub max_tokens: Option<u32>,
+    /// See [`Policy::max_minutes`]; 1 to 10,080.
+    pub max_minutes: Option<u32>,
     /// See [`Policy::autofix_checks`].
     pub autofix_checks: Option<bool>,
     /// See [`Policy::autofix_attempts`]; 1 to 10.
@@ -113,6 +128,8 @@ pub struct PolicyChange {
     pub models: Option<BTreeMap<ModelRole, ModelName>>,
     /// See [`Policy::sensitive_paths`].
     pub sensitive_paths: Option<Vec<String>>,
+    /// See [`Policy::prompts`]; each with all its places.
+    pub prompts: Option<BTreeMap<PromptName, String>>,
 }
 
 impl Policy {
@@ -129,6 +146,9 @@ impl Policy {
             max_review_rounds: 3,
             budget_usd: Usd::from_dollars(5),
             monthly_budget_usd: Usd::from_dollars(200),
+            max_turns: 60,
+            max_tokens: 10_000_000,
+            max_minutes: 24 * 60,
             autofix_checks: false,
             autofix_attempts: 3,
             draft_pull_requests: true,
@@ -137,6 +157,7 @@ impl Policy {
             approval_deadline_days: 7,
             models: BTreeMap::new(),
             sensitive_paths: Vec::new(),
+            prompts: BTreeMap::new(),
         }
     }
 
@@ -152,6 +173,9 @@ impl Policy {
         count("max_questions", change.max_questions, 10, &mut self.max_questions);
         count("max_plan_revisions", change.max_plan_revisions, 10, &mut self.max_plan_revisions);
         count("max_review_rounds", change.max_review_rounds, 10, &mut self.max_review_rounds);
+        count("max_turns", change.max_turns, 500, &mut self.max_turns);
+        count("max_tokens", change.max_tokens, 100_000_000, &mut self.max_tokens);
+        count("max_minutes", change.max_minutes, 7 * 24 * 60, &mut self.max_minutes);
         count("autofix_attempts", change.autofix_attempts, 10, &mut self.autofix_attempts);
         count("answer_deadline_days", change.answer_deadline_days, 90, &mut self.answer_deadline_days);
         count("approval_deadline_days", change.approval_deadline_days, 90, &mut self.approval_deadline_days);
@@ -166,6 +190,9 @@ impl Policy {
             if let Err(error) = globset::Glob::new(pattern) {
                 problems.push(format!("`sensitive_paths` has {pattern:?}: {error}"));
             }
+        }
+        for (name, template) in change.prompts.iter().flatten() {
+            problems.extend(name.problems(template));
         }
         self.switches(change);
         if problems.is_empty() { Ok(self) } else { Err(PolicyError { problems }) }
@@ -185,6 +212,7 @@ impl Policy {
         if let Some(models) = &change.models {
             self.models.extend(models.clone());
         }
+        self.prompts.extend(change.prompts.iter().flatten().map(|(name, template)| (*name, template.clone())));
         self.sensitive_paths.extend(change.sensitive_paths.iter().flatten().cloned());
     }
 
@@ -201,6 +229,9 @@ impl Policy {
             max_plan_revisions: self.max_plan_revisions.min(wished.max_plan_revisions),
             max_review_rounds: self.max_review_rounds.min(wished.max_review_rounds),
             budget_usd: self.budget_usd.min(wished.budget_usd),
+            max_turns: self.max_turns.min(wished.max_turns),
+            max_tokens: self.max_tokens.min(wished.max_tokens),
+            max_minutes: self.max_minutes.min(wished.max_minutes),
             autofix_checks: self.autofix_checks && wished.autofix_checks,
             autofix_attempts: self.autofix_attempts.min(wished.autofix_attempts),
             draft_pull_requests: self.draft_pull_requests || wished.draft_pull_requests,
@@ -210,6 +241,8 @@ impl Policy {
             monthly_budget_usd: self.monthly_budget_usd,
             allowed_repositories: self.allowed_repositories,
             models: self.models,
+            // What a repository says is data, not instructions to its own reviewer.
+            prompts: self.prompts,
         })
     }
 

@@ -79,6 +79,8 @@ pub enum PauseReason {
     Person,
     /// Nobody answered or decided in time.
     Deadline,
+    /// A run took as many turns, tokens or minutes as the policy gives it.
+    Limit,
 }
 
 /// Where a ticket stands; `workflow.md` names what leads out of each.
@@ -283,6 +285,9 @@ impl State {
             Self::Paused { why: PauseReason::Budget, .. } => ("paused: the budget is used up", "`budget +USD`"),
             Self::Paused { why: PauseReason::MonthlyBudget, .. } => {
                 ("paused: this month's budget is used up", "`resume` once an admin has raised it")
+            }
+            Self::Paused { why: PauseReason::Limit, .. } => {
+                ("paused: the work took longer than its limit", "`resume` gives it as much again")
             }
             Self::Paused { why: PauseReason::Person, .. } => ("paused", "`resume`"),
             Self::Paused { why: PauseReason::Deadline, .. } => ("paused: nobody decided in time", "`resume`"),

@@ -10,7 +10,7 @@ use crate::money::Usd;
 use crate::name::{BranchName, CommitSha, ModelName, RepoName, TrackerKey};
 use crate::policy::PolicyChange;
 use crate::principal::Via;
-use crate::state::{Awaited, State};
+use crate::state::{Awaited, Stage, State};
 
 /// One repository that a ticket changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +127,9 @@ pub struct Ticket {
     pub questions: Option<ArtifactRef>,
     /// The latest answers.
     pub answers: Option<ArtifactRef>,
+    /// The stage that asked the latest questions in the middle of its work and goes on with the answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asking: Option<Stage>,
     /// The latest refined ticket.
     pub refinement: Option<ArtifactRef>,
     /// All plans so far, oldest first.
@@ -232,6 +235,7 @@ impl Ticket {
             analysis: None,
             questions: None,
             answers: None,
+            asking: None,
             refinement: None,
             plans: Vec::new(),
             change_set: None,

@@ -67,15 +67,25 @@ impl<'a> Draft<'a> {
 
     /// Starts a stage afresh: whoever held the run before is fenced off.
     pub(super) fn run(mut self, stage: Stage, what: &str) -> Decision {
+        self.afresh();
+        self.enter_run(State::of_stage(stage), what)
+    }
+
+    fn afresh(&mut self) {
         self.next.checkpoint = None;
         self.next.answer = None;
+        self.next.asking = None;
+    }
+
+    /// Goes on with a run that asked people something, right where it asked.
+    pub(super) fn go_on(mut self, stage: Stage, what: &str) -> Decision {
+        self.next.asking = None;
         self.enter_run(State::of_stage(stage), what)
     }
 
     /// Fetches the base commit first and goes on with a stage.
     pub(super) fn snapshot_then(mut self, then: Stage, what: &str) -> Decision {
-        self.next.checkpoint = None;
-        self.next.answer = None;
+        self.afresh();
         self.enter_run(State::Snapshotting { then }, what)
     }
 

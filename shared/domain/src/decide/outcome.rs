@@ -59,6 +59,11 @@ fn running(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal>
             draft.next().answer = None;
             Ok(draft.pause(PauseReason::MonthlyBudget, "this month's budget does not cover the next model call"))
         }
+        Outcome::OverLimit { what, checkpoint } => {
+            draft.next().checkpoint = Some(checkpoint.clone());
+            draft.next().answer = None;
+            Ok(draft.pause(PauseReason::Limit, what))
+        }
         Outcome::Answered { request, .. } => {
             if draft.ticket().pending.as_ref().is_none_or(|call| call.request != *request) {
                 return Err(draft.outdated());
@@ -112,7 +117,15 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
                 None => Ok(draft.run(Stage::Refine, "analysed; nothing has to be asked")),
             }
         }
-        (State::Refining, Outcome::FollowUp { questions }) => Ok(ask(draft, questions)),
+        (
+            State::Refining | State::Planning | State::Implementing | State::Revising,
+            Outcome::FollowUp { questions, checkpoint },
+        ) => {
+            draft.next().asking = draft.ticket().state.stage();
+            let mut decision = ask(draft, questions);
+            decision.next.checkpoint = Some(checkpoint.clone());
+            Ok(decision)
+        }
         (State::Refining, Outcome::Refined { refinement }) => Ok(refined(draft, refinement)),
         (State::Planning, Outcome::Planned { plan }) => Ok(planned(draft, plan)),
         (State::Snapshotting { then: Stage::Implement }, Outcome::BaseMoved { changed }) => {

@@ -120,7 +120,7 @@ fn before_any_approval(state: &State) -> bool {
 }
 
 fn analyze(mut draft: Draft<'_>) -> Result<Decision, Refusal> {
-    if !before_any_approval(&draft.ticket().state) {
+    if draft.ticket().asking.is_some() || !before_any_approval(&draft.ticket().state) {
         return Err(draft.refuse("analyze"));
     }
     draft.next().questions = None;
@@ -129,7 +129,7 @@ fn analyze(mut draft: Draft<'_>) -> Result<Decision, Refusal> {
 }
 
 fn repo(mut draft: Draft<'_>, target: &Target) -> Result<Decision, Refusal> {
-    if !before_any_approval(&draft.ticket().state) {
+    if draft.ticket().asking.is_some() || !before_any_approval(&draft.ticket().state) {
         return Err(draft.refuse("repo"));
     }
     if !draft.policy().allows(&target.repo) {
@@ -153,7 +153,10 @@ fn answer(mut draft: Draft<'_>, verb: &str, answers: &ArtifactRef, what: &str) -
         return Err(draft.refuse(verb));
     }
     draft.next().answers = Some(answers.clone());
-    Ok(draft.run(Stage::Refine, what))
+    Ok(match draft.ticket().asking {
+        Some(stage) => draft.go_on(stage, what),
+        None => draft.run(Stage::Refine, what),
+    })
 }
 
 fn plan(draft: Draft<'_>, answers: Option<&ArtifactRef>) -> Result<Decision, Refusal> {
@@ -366,7 +369,7 @@ fn budget(mut draft: Draft<'_>, add: crate::money::Usd) -> Decision {
     let limit = draft.ticket().budget.limit + add;
     draft.next().budget.limit = limit;
     let what = format!("budget raised by {add} to {limit}");
-    if let State::Paused { from, why: PauseReason::Budget } = draft.ticket().state.clone() {
+    if let State::Paused { from, why: PauseReason::Budget | PauseReason::Limit } = draft.ticket().state.clone() {
         return draft.resume(*from, &what);
     }
     draft.finish(&what)

@@ -129,7 +129,7 @@ fn states() -> Vec<State> {
         State::InReview,
         State::Revising,
     ];
-    for why in [PauseReason::Budget, PauseReason::MonthlyBudget, PauseReason::Person, PauseReason::Deadline] {
+    for why in [PauseReason::Budget, PauseReason::MonthlyBudget, PauseReason::Person, PauseReason::Deadline, PauseReason::Limit] {
         states.push(State::Paused { from: boxed(State::Planning), why });
     }
     states.push(State::Cancelling { intent: "i".to_owned() });
@@ -184,7 +184,7 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Snapshotted { commit: sha(), snapshot: hash("snapshot"), overrides: None },
         Outcome::Analyzed { analysis: artifact(1, "analysis"), questions: Some(artifact(1, "questions")) },
         Outcome::Analyzed { analysis: artifact(1, "analysis"), questions: None },
-        Outcome::FollowUp { questions: artifact(2, "more") },
+        Outcome::FollowUp { questions: artifact(2, "more"), checkpoint: hash("checkpoint") },
         Outcome::Refined { refinement: artifact(2, "refinement 2") },
         Outcome::Planned { plan: artifact(3, "plan 3") },
         Outcome::BaseMoved { changed: "`a` changed".to_owned() },
@@ -197,6 +197,7 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Revised { change_set: artifact(2, "change 2") },
         Outcome::ApprovalLapsed { names: vec!["Apo".to_owned()], least: Role::Approver },
         Outcome::CancelSettled { left: "nothing".to_owned() },
+        Outcome::OverLimit { what: "60 turns".to_owned(), checkpoint: hash("checkpoint") },
         asked(Usd::from_dollars(1)),
         asked(Usd::from_dollars(6)),
         Outcome::OverMonthlyBudget { checkpoint: hash("checkpoint") },

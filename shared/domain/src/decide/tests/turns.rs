@@ -152,11 +152,46 @@ fn what_one_repository_says_of_itself_is_nothing_to_the_next() {
 }
 
 #[test]
+fn a_run_that_asks_goes_on_right_where_it_asked() {
+    let asked = Outcome::FollowUp { questions: artifact(2, "more"), checkpoint: hash("asked") };
+    for (state, stage) in [
+        (State::Refining, Stage::Refine),
+        (State::Planning, Stage::Plan),
+        (State::Implementing, Stage::Implement),
+        (State::Revising, Stage::Revise),
+    ] {
+        let waits = met(&ticket(state.clone()), outcome(asked.clone()), &Policy::standard()).unwrap().next;
+        assert_eq!((&waits.state, waits.asking), (&State::AwaitingAnswers, Some(stage)));
+        let admin = || member("mem_ada", Role::Admin);
+        let again = ask(&waits, admin(), Request::Analyze, &Policy::standard());
+        assert_eq!(again, Err(Why::State), "an approved plan is not forgotten by starting over");
+        let answer = Request::Answer { answers: artifact(2, "answers") };
+        let goes_on = ask(&waits, admin(), answer, &Policy::standard()).unwrap();
+        assert_eq!((&goes_on.state, goes_on.asking), (&state, None));
+        assert_eq!(goes_on.checkpoint, Some(hash("asked")));
+        assert!(goes_on.run > waits.run);
+    }
+    let judging = met(&ticket(State::Reviewing), outcome(asked), &Policy::standard());
+    assert_eq!(judging.map(|decision| decision.next.state), Err(Why::Outdated), "a review asks nobody");
+}
+
+#[test]
+fn a_run_at_its_limit_waits_and_goes_on_from_its_checkpoint() {
+    let limit = Outcome::OverLimit { what: "60 turns".to_owned(), checkpoint: hash("there") };
+    let paused = met(&ticket(State::Implementing), outcome(limit), &Policy::standard()).unwrap().next;
+    assert!(matches!(paused.state, State::Paused { why: PauseReason::Limit, .. }), "{:?}", paused.state);
+    for request in [Request::Resume, Request::Budget { add: Usd::from_dollars(1) }] {
+        let next = ask(&paused, member("mem_ada", Role::Admin), request, &Policy::standard()).unwrap();
+        assert_eq!((next.state, next.checkpoint), (State::Implementing, Some(hash("there"))));
+    }
+}
+
+#[test]
 fn people_have_as_many_days_as_the_policy_says() {
     let policy = Policy { answer_deadline_days: 3, approval_deadline_days: 10, ..Policy::standard() };
     let reviewed = Outcome::Reviewed { review: artifact(1, "review"), critical: 0, gates: gates() };
     for (state, what, days) in [
-        (State::Refining, Outcome::FollowUp { questions: artifact(2, "more") }, Some(3)),
+        (State::Refining, Outcome::FollowUp { questions: artifact(2, "more"), checkpoint: hash("checkpoint") }, Some(3)),
         (State::Refining, Outcome::Refined { refinement: artifact(2, "refinement 2") }, Some(10)),
         (State::Planning, Outcome::Planned { plan: artifact(3, "plan 3") }, Some(10)),
         (State::Reviewing, reviewed, Some(10)),
