@@ -107,6 +107,14 @@ pub enum Command {
     },
     /// Prints the webhook addresses with their secrets, to be entered at GitHub and Jira.
     Webhooks,
+    /// Shows what models were used for and what that cost: of a ticket, or of all in a month.
+    Usage {
+        /// The ticket; all of them unless told otherwise.
+        key: Option<String>,
+        /// The month, such as 2026-11; the present one unless told otherwise.
+        #[arg(long, conflicts_with = "key")]
+        month: Option<String>,
+    },
     /// Shows which files, definitions and lines of a repository a ticket is about, and why; no model is asked.
     Context(ContextArgs),
     /// Checks this machine, the settings and the model, and explains what is wrong.

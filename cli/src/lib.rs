@@ -15,6 +15,7 @@ mod local_files;
 mod output;
 pub mod run;
 pub mod system;
+mod usage;
 mod view;
 
 pub use exit::Exit;

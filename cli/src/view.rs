@@ -17,6 +17,7 @@ use engine::{artifact, call};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::usage::Usage;
 
 /// A ticket as one object.
 pub(crate) fn object(ticket: &Ticket) -> Value {
@@ -106,35 +107,7 @@ pub(crate) async fn timeline(client: &Client, ticket: &Ticket) -> anyhow::Result
         table.add_row([format!("{}.{:03} s", after / 1000, after % 1000), event.by, event.what, event.to]);
     }
     let calls: Vec<CallRecord> = call::list(&client.system().engine, client.ctx(), &ticket.id).await?;
-    let mut text = table.to_string();
-    let mut stages: Vec<(&str, usize, u64, u64, Usd)> = Vec::new();
-    for record in &calls {
-        let stage = record.stage.map_or("other", domain::state::Stage::as_str);
-        let at = stages.iter().position(|(name, ..)| *name == stage);
-        let at = at.unwrap_or_else(|| {
-            stages.push((stage, 0, 0, 0, Usd::ZERO));
-            stages.len() - 1
-        });
-        if let Some((_, count, input, output, cost)) = stages.get_mut(at) {
-            *count += 1;
-            *input += record.usage.input + record.usage.cache_read + record.usage.cache_write;
-            *output += record.usage.output;
-            *cost += record.cost;
-        }
-    }
-    let mut costs = Table::new();
-    costs.load_style(presets::UTF8_FULL_CONDENSED).set_header([
-        "stage",
-        "model calls",
-        "tokens in",
-        "tokens out",
-        "cost",
-    ]);
-    for (stage, count, input, output, cost) in stages {
-        costs.add_row([stage.to_owned(), count.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
-    }
-    let _ = write!(text, "\n\n{costs}");
-    Ok(text)
+    Ok(format!("{table}\n\n{}", Usage::of(calls.iter()).table()))
 }
 
 /// The pull request of a ticket with its diff.

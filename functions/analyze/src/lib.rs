@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::AnalysisOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::error::Failure;
 use domain::input::Outcome;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::port::Workspace;
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
@@ -41,15 +42,15 @@ impl Work for Analyze {
         let prompt = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
             facts.max_questions = max;
-            Prompt::Analyze.render(&facts)
+            render(PromptName::Analyze, &input.policy, &facts)
         } else {
             String::new()
         };
         let check = move |output: AnalysisOutput, _: &workspace::Jail| output.into_domain(max);
         let task =
             Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
-        let (analysis, questions) = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(*turn),
+        let (analysis, questions) = match step(&self.engine, &task, tree, &input).await? {
+            Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let (ticket, now) = (&input.ticket, self.engine.clock.now());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::ChangeOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::change_set::{ChangeSet, FileChange};
@@ -12,6 +12,7 @@ use domain::error::{Failure, Fault};
 use domain::input::Outcome;
 use domain::path::RepoPath;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::port::{SourceTree, Workspace};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
@@ -47,14 +48,14 @@ impl Work for Implement {
             let facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.needed_plan()?;
             let facts = facts.with_repository(tree.as_ref());
-            (Prompt::Implement.render(&facts), self.so_far(&input, tree.as_ref()).await?)
+            (render(PromptName::Implement, &input.policy, &facts), self.so_far(&input, tree.as_ref()).await?)
         } else {
             (String::new(), BTreeMap::new())
         };
         let check = |_: ChangeOutput, jail: &workspace::Jail| changed(jail);
         let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
-        let change_set = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(*turn),
+        let change_set = match step(&self.engine, &task, tree, &input).await? {
+            Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let version = ticket.change_set.as_ref().map_or(1, |before| before.version + 1);
@@ -84,7 +85,7 @@ impl Implement {
 fn changed(jail: &workspace::Jail) -> Result<ChangeSet, String> {
     let change_set = jail.change_set().map_err(|error| error.to_string())?;
     if change_set.files.is_empty() {
-        return Err("Nothing is changed yet. Carry out the plan before you submit.".to_owned());
+        return Err("Nothing is changed yet. Carry out the plan before you finish.".to_owned());
     }
     Ok(change_set)
 }

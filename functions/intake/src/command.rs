@@ -253,6 +253,11 @@ async fn settings(case: &Case<'_>, ticket: Option<&Ticket>) -> Result<String, Fa
         };
         let shown = match (name.as_str(), value.as_i64()) {
             ("budget_usd" | "monthly_budget_usd", Some(micros)) => domain::money::Usd::from_micros(micros).to_string(),
+            // Whole templates have no place in a table.
+            ("prompts", _) => match value.as_object().filter(|own| !own.is_empty()) {
+                Some(own) => own.keys().map(|name| format!("own `{name}`")).collect::<Vec<_>>().join(", "),
+                None => "built in".to_owned(),
+            },
             _ => value.to_string(),
         };
         let _ = writeln!(text, "| `{name}` | {shown} | {from} |");

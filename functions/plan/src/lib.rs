@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::PlanOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::{ArtifactRef, Plan as PlanArtifact, PlanBody};
 use domain::error::{Failure, Fault};
 use domain::input::Outcome;
 use domain::money::Usd;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::port::Workspace;
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
@@ -40,7 +41,7 @@ impl Work for Plan {
         let tree = input.open(self.workspace.as_ref()).await?;
         let prompt = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
-            Prompt::Plan.render(&facts)
+            render(PromptName::Plan, &input.policy, &facts)
         } else {
             String::new()
         };
@@ -48,9 +49,10 @@ impl Work for Plan {
         let check = move |output: PlanOutput, jail: &workspace::Jail| {
             output.into_domain(estimate, &|path| jail.files().contains(path))
         };
-        let task = Task { role: ModelRole::Plan, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
-        match step(&task, tree, &input)? {
-            Step::Ask(turn) => Ok(*turn),
+        let task =
+            Task { role: ModelRole::Plan, tools: Tools::ReadAndAsk, prompt, changes: BTreeMap::new(), check: &check };
+        match step(&self.engine, &task, tree, &input).await? {
+            Step::Turn(turn) => Ok(*turn),
             Step::Done(done) => self.bind(&input, done.0).await,
         }
     }

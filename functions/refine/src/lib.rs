@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::RefinementOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::error::Failure;
 use domain::input::Outcome;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::port::Workspace;
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
@@ -39,15 +40,20 @@ impl Work for Refine {
         let tree = input.open(self.workspace.as_ref()).await?;
         let prompt = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
-            Prompt::Refine.render(&facts)
+            render(PromptName::Refine, &input.policy, &facts)
         } else {
             String::new()
         };
         let check = |output: RefinementOutput, _: &workspace::Jail| output.into_domain();
-        let task =
-            Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
-        let refinement = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(*turn),
+        let task = Task {
+            role: ModelRole::Analysis,
+            tools: Tools::ReadAndAsk,
+            prompt,
+            changes: BTreeMap::new(),
+            check: &check,
+        };
+        let refinement = match step(&self.engine, &task, tree, &input).await? {
+            Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let version = input.ticket.refinement.as_ref().map_or(1, |before| before.version + 1);

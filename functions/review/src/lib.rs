@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::ReviewOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::{ArtifactRef, Review as ReviewArtifact, Severity};
 use domain::change_set::ChangeSet;
@@ -13,6 +13,7 @@ use domain::gate;
 use domain::input::Outcome;
 use domain::path::RepoPath;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::inbound::Batch;
 use engine::port::{SourceTree, Workspace};
@@ -47,15 +48,15 @@ impl Work for Review {
         let prompt = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
-            Prompt::Review.render(&facts)
+            render(PromptName::Review, &input.policy, &facts)
         } else {
             String::new()
         };
         let check = |output: ReviewOutput, _: &workspace::Jail| output.into_domain();
         let task =
             Task { role: ModelRole::Review, tools: Tools::None, prompt, changes: BTreeMap::new(), check: &check };
-        let (summary, findings) = match step(&task, Arc::clone(&tree), &input)? {
-            Step::Ask(turn) => return Ok(*turn),
+        let (summary, findings) = match step(&self.engine, &task, Arc::clone(&tree), &input).await? {
+            Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let critical = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();

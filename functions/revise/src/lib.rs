@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::RevisionOutput;
-use agent::{Prompt, Step, Task, Tools, brief, step};
+use agent::{Step, Task, Tools, brief, render, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::change_set::ChangeSet;
 use domain::error::{Failure, Fault};
 use domain::input::Outcome;
 use domain::policy::ModelRole;
+use domain::prompt::PromptName;
 use domain::state::Stage;
 use engine::inbound::Batch;
 use engine::port::Workspace;
@@ -45,7 +46,7 @@ impl Work for Revise {
             let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
-            (Prompt::Revise.render(&facts), change_set.files)
+            (render(PromptName::Revise, &input.policy, &facts), change_set.files)
         } else {
             (String::new(), BTreeMap::new())
         };
@@ -56,8 +57,8 @@ impl Work for Revise {
             Ok((answer, jail.change_set().map_err(|error| error.to_string())?))
         };
         let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
-        let (answer, change_set) = match step(&task, tree, &input)? {
-            Step::Ask(turn) => return Ok(*turn),
+        let (answer, change_set) = match step(&self.engine, &task, tree, &input).await? {
+            Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,
         };
         let now = self.engine.clock.now();

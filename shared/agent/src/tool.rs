@@ -2,23 +2,38 @@
 
 use domain::path::RepoPath;
 use engine::port::{ToolCall, ToolSpec};
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use workspace::Jail;
 
+use crate::question::Question;
 use crate::untrusted::verbatim;
 
-/// Which tools exist in a stage. In a reading stage the writing ones are not there at all.
+/// Which tools exist in a stage. In a reading stage the writing ones are not there at all; `finish` always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tools {
     /// None: everything is in the prompt.
     None,
     /// list, search, read.
     Read,
-    /// Those, and edit, create, delete, rename.
+    /// Those, and ask.
+    ReadAndAsk,
+    /// Those, and edit, create, delete, move.
     Write,
+}
+
+/// Hands in the result.
+pub(crate) const FINISH: &str = "finish";
+/// Asks people.
+pub(crate) const ASK: &str = "ask";
+
+impl Tools {
+    /// Whether people can be asked.
+    pub(crate) fn asks(self) -> bool {
+        matches!(self, Self::ReadAndAsk | Self::Write)
+    }
 }
 
 /// Most bytes of one tool's result.
@@ -27,6 +42,8 @@ const MAX_RESULT: usize = 30_000;
 const MAX_HITS: usize = 100;
 /// Most paths of one list.
 const MAX_PATHS: usize = 500;
+/// Most files that are parsed for one search of a definition.
+const MAX_PARSED: usize = 100;
 
 /// Lists files, by a glob such as `src/**/*.rs` where one is given.
 #[derive(Deserialize, JsonSchema)]
@@ -42,10 +59,24 @@ struct ListInput {
 struct SearchInput {
     /// What to look for.
     query: String,
-    /// Whether the query is a regular expression; otherwise it is plain text in any case.
-    regex: Option<bool>,
+    /// text (in any case, the default), regex, or symbol: where something of that name is defined.
+    kind: Option<SearchKind>,
     /// Only in paths that match this glob.
     glob: Option<String>,
+    /// Most hits; at most 100.
+    max: Option<usize>,
+}
+
+/// How a query is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum SearchKind {
+    /// Plain text.
+    Text,
+    /// A regular expression.
+    Regex,
+    /// The name of a definition.
+    Symbol,
 }
 
 /// Reads a file, or some of its lines.
@@ -93,7 +124,7 @@ struct DeleteInput {
 /// Gives a file another path.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RenameInput {
+struct MoveInput {
     /// The file.
     from: String,
     /// Its new path.
@@ -110,21 +141,60 @@ fn spec<T: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     ToolSpec { name: name.to_owned(), description: description.to_owned(), input }
 }
 
-/// The tools of a stage, always in the same order.
-pub fn specs(tools: Tools) -> Vec<ToolSpec> {
+/// The tools of a stage, always in the same order; `output` is the schema of what it hands in.
+pub fn specs(tools: Tools, output: Value) -> Vec<ToolSpec> {
     let mut all = Vec::new();
     if tools != Tools::None {
         all.push(spec::<ListInput>("list", "Lists the files of the repository, by a glob where one is given."));
-        all.push(spec::<SearchInput>("search", "Finds lines in all files; gives path, line and text."));
+        all.push(spec::<SearchInput>(
+            "search",
+            "Finds lines in all files, or definitions by name; gives path, line and text.",
+        ));
         all.push(spec::<ReadInput>("read", "Reads a file with line numbers, whole or from start to end."));
     }
     if tools == Tools::Write {
         all.push(spec::<EditInput>("edit", "Replaces a text that occurs exactly once in a file."));
         all.push(spec::<CreateInput>("create", "Makes a new file."));
         all.push(spec::<DeleteInput>("delete", "Removes a file."));
-        all.push(spec::<RenameInput>("rename", "Gives a file another path."));
+        all.push(spec::<MoveInput>("move", "Gives a file another path."));
     }
+    if tools.asks() {
+        let what = "Asks people one question and waits for their answer. Only if the answer changes what you do and nothing here gives it.";
+        all.push(spec::<Question>(ASK, what));
+    }
+    let what = "Hands in the result and ends the task.".to_owned();
+    all.push(ToolSpec { name: FINISH.to_owned(), description: what, input: output });
     all
+}
+
+/// Whether a tool only reads, so that neighbouring calls of such tools can run at once.
+pub(crate) fn reads(name: &str) -> bool {
+    matches!(name, "list" | "search" | "read")
+}
+
+/// Runs calls that only read, each on a thread of its own; the results are in the order of the calls.
+pub(crate) fn run_at_once(tools: Tools, jail: &Jail, calls: &[ToolCall]) -> Vec<Result<String, String>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = calls.iter().map(|call| scope.spawn(move || run_reading(tools, jail, call))).collect();
+        let broken = || Err("The tool broke off; ask for less.".to_owned());
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect()
+    })
+}
+
+/// Runs a call that only reads.
+fn run_reading(tools: Tools, jail: &Jail, call: &ToolCall) -> Result<String, String> {
+    let text = match call.name.as_str() {
+        _ if tools == Tools::None => return Err(unknown(call)),
+        "list" => list(jail, &input(&call.input)?)?,
+        "search" => search(jail, &input(&call.input)?)?,
+        "read" => read(jail, &input(&call.input)?)?,
+        _ => return Err(unknown(call)),
+    };
+    Ok(capped(text))
+}
+
+fn unknown(call: &ToolCall) -> String {
+    format!("There is no tool `{}` here.", call.name.chars().take(40).collect::<String>())
 }
 
 fn input<T: for<'a> Deserialize<'a>>(value: &Value) -> Result<T, String> {
@@ -137,33 +207,31 @@ fn path(text: &str) -> Result<RepoPath, String> {
 
 /// Runs one call; the error is written for the model.
 pub(crate) fn run(tools: Tools, jail: &mut Jail, call: &ToolCall) -> Result<String, String> {
-    let text = match (tools, call.name.as_str()) {
-        (Tools::Read | Tools::Write, "list") => list(jail, &input(&call.input)?)?,
-        (Tools::Read | Tools::Write, "search") => search(jail, &input(&call.input)?)?,
-        (Tools::Read | Tools::Write, "read") => read(jail, &input(&call.input)?)?,
-        (Tools::Write, "edit") => {
+    if tools != Tools::Write || reads(&call.name) {
+        return run_reading(tools, jail, call);
+    }
+    let text = match call.name.as_str() {
+        "edit" => {
             let input: EditInput = input(&call.input)?;
             let line = jail.edit(&path(&input.path)?, &input.old, &input.new).map_err(|e| e.to_string())?;
             format!("Edited {} at line {line}.", input.path)
         }
-        (Tools::Write, "create") => {
+        "create" => {
             let input: CreateInput = input(&call.input)?;
             jail.create(&path(&input.path)?, &input.content).map_err(|e| e.to_string())?;
             format!("Created {}.", input.path)
         }
-        (Tools::Write, "delete") => {
+        "delete" => {
             let input: DeleteInput = input(&call.input)?;
             jail.delete(&path(&input.path)?).map_err(|e| e.to_string())?;
             format!("Deleted {}.", input.path)
         }
-        (Tools::Write, "rename") => {
-            let input: RenameInput = input(&call.input)?;
+        "move" => {
+            let input: MoveInput = input(&call.input)?;
             jail.rename(&path(&input.from)?, &path(&input.to)?).map_err(|e| e.to_string())?;
-            format!("Renamed {} to {}.", input.from, input.to)
+            format!("Moved {} to {}.", input.from, input.to)
         }
-        _ => {
-            return Err(format!("There is no tool `{}` here.", call.name.chars().take(40).collect::<String>()));
-        }
+        _ => return Err(unknown(call)),
     };
     Ok(capped(text))
 }
@@ -179,10 +247,13 @@ fn capped(text: String) -> String {
     format!("{}\n… {} bytes left out; ask for less …\n{}", part(0..head), tail - head, part(tail..text.len()))
 }
 
+fn matcher(glob: Option<&str>) -> Result<Option<GlobMatcher>, String> {
+    let glob = glob.map(|glob| GlobBuilder::new(glob).literal_separator(false).build()).transpose();
+    Ok(glob.map_err(|error| format!("The glob cannot be used: {error}"))?.map(|glob| glob.compile_matcher()))
+}
+
 fn list(jail: &Jail, input: &ListInput) -> Result<String, String> {
-    let glob = input.glob.as_deref().map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
-    let glob =
-        glob.transpose().map_err(|error| format!("The glob cannot be used: {error}"))?.map(|g| g.compile_matcher());
+    let glob = matcher(input.glob.as_deref())?;
     let files: Vec<RepoPath> =
         jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))).collect();
     let mut lines: Vec<String> = files.iter().take(MAX_PATHS).map(ToString::to_string).collect();
@@ -193,13 +264,54 @@ fn list(jail: &Jail, input: &ListInput) -> Result<String, String> {
 }
 
 fn search(jail: &Jail, input: &SearchInput) -> Result<String, String> {
-    let found = jail.search(&input.query, input.regex.unwrap_or(false), input.glob.as_deref(), MAX_HITS);
-    let (hits, more) = found.map_err(|error| error.to_string())?;
-    let mut lines: Vec<String> = hits.iter().map(|hit| format!("{}:{}: {}", hit.path, hit.line, hit.text)).collect();
-    if more {
-        lines.push(format!("… more than {MAX_HITS} lines match; narrow the search"));
+    let most = input.max.unwrap_or(MAX_HITS).clamp(1, MAX_HITS);
+    let kind = input.kind.unwrap_or(SearchKind::Text);
+    let mut lines =
+        if kind == SearchKind::Symbol { definitions(jail, input, most + 1)? } else { matching(jail, input, most + 1)? };
+    if lines.len() > most {
+        lines.truncate(most);
+        lines.push(format!("… more than {most} lines match; narrow the search"));
     }
     Ok(if lines.is_empty() { "No line matches.".to_owned() } else { verbatim("repository", &lines.join("\n")) })
+}
+
+fn matching(jail: &Jail, input: &SearchInput, most: usize) -> Result<Vec<String>, String> {
+    let regex = input.kind == Some(SearchKind::Regex);
+    let found = jail.search(&input.query, regex, input.glob.as_deref(), most).map_err(|error| error.to_string())?;
+    Ok(found.0.iter().map(|hit| format!("{}:{}: {}", hit.path, hit.line, hit.text)).collect())
+}
+
+/// Where a name is defined: exact matches first, then names that have it in them.
+fn definitions(jail: &Jail, input: &SearchInput, most: usize) -> Result<Vec<String>, String> {
+    let wanted = input.query.trim().rsplit(['.', ':', '#']).next().unwrap_or("").to_lowercase();
+    if wanted.is_empty() {
+        return Err("`query` must be a name.".to_owned());
+    }
+    let (mut exact, mut partly) = (Vec::new(), Vec::new());
+    let glob = matcher(input.glob.as_deref())?;
+    let mut parsed = 0;
+    for path in jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))) {
+        let Ok(text) = jail.read(&path) else { continue };
+        if !text.to_lowercase().contains(&wanted) {
+            continue;
+        }
+        parsed += 1;
+        if parsed > MAX_PARSED || exact.len() >= most {
+            break;
+        }
+        for symbol in context::outline(path.as_str(), &text) {
+            let name = symbol.name.to_lowercase();
+            let line = format!("{path}:{}: {}", symbol.line, symbol.signature);
+            if name == wanted {
+                exact.push(line);
+            } else if name.contains(&wanted) {
+                partly.push(line);
+            }
+        }
+    }
+    exact.extend(partly);
+    exact.truncate(most);
+    Ok(exact)
 }
 
 fn read(jail: &Jail, input: &ReadInput) -> Result<String, String> {

@@ -27,6 +27,7 @@ pub enum ModelRole {
 /// The settings in force for one ticket.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own that people switch by name")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// Go on to planning without a person's approval of the refined ticket.
     pub skip_refinement_approval: bool,
@@ -130,6 +131,13 @@ pub struct PolicyChange {
     pub sensitive_paths: Option<Vec<String>>,
     /// See [`Policy::prompts`]; each with all its places.
     pub prompts: Option<BTreeMap<PromptName, String>>,
+}
+
+/// What a stored policy does not say yet has its default.
+impl Default for Policy {
+    fn default() -> Self {
+        Self::standard()
+    }
 }
 
 impl Policy {

@@ -25,8 +25,7 @@ const MAX_TEMPLATE: usize = 8 * 1024;
 
 impl PromptName {
     /// Every prompt, in the order a ticket meets them.
-    pub const ALL: [Self; 6] =
-        [Self::Analyze, Self::Refine, Self::Plan, Self::Implement, Self::Review, Self::Revise];
+    pub const ALL: [Self; 6] = [Self::Analyze, Self::Refine, Self::Plan, Self::Implement, Self::Review, Self::Revise];
 
     /// Its name in settings.
     pub fn as_str(self) -> &'static str {
@@ -105,6 +104,9 @@ mod tests {
                 "the prompt `review` lacks the place `{{plan}}`"
             ]
         );
-        assert_eq!(PromptName::Review.problems(&format!("{{{{ticket}}}}{{{{plan}}}}{{{{diff}}}}{}", "x".repeat(9_000))).len(), 1);
+        assert_eq!(
+            PromptName::Review.problems(&format!("{{{{ticket}}}}{{{{plan}}}}{{{{diff}}}}{}", "x".repeat(9_000))).len(),
+            1
+        );
     }
 }

@@ -29,6 +29,9 @@ pub struct CallRecord {
     pub cost: Usd,
     /// How long it took.
     pub latency_ms: u64,
+    /// The provider's name for the request, for its support.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// When it was answered.
     pub at: Timestamp,
 }
@@ -71,6 +74,7 @@ pub async fn store(
         usage: answer.usage,
         cost: answer.cost,
         latency_ms,
+        request_id: answer.request_id.clone(),
         at: now,
     };
     let item = Item::new(key(ctx, ticket, request, attempt), json!(record));

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::Timestamp;
+use domain::artifact::Answer;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
 use domain::id::TicketId;
@@ -43,6 +45,10 @@ pub struct TurnInput {
     pub answer: Option<ModelAnswer>,
     /// Where the run stands; absent on its first turn.
     pub checkpoint: Option<Vec<u8>>,
+    /// What people answered to what the run asked them.
+    pub reply: Option<Vec<Answer>>,
+    /// When the turn began.
+    pub now: Timestamp,
 }
 
 /// Where a turn got.
@@ -228,8 +234,15 @@ async fn one_turn(engine: &Engine, work: &dyn Work, ctx: &TenantCtx, lease: &Lea
         Some(hash) => Some(engine.blobs.load(ctx, hash).await?),
         None => None,
     };
+    let reply = match &ticket.answers {
+        Some(answers) if checkpoint.is_some() && answer.is_none() => {
+            Some(artifact::load(engine, ctx, &answers.hash).await?)
+        }
+        _ => None,
+    };
     let holder = Holder { engine, ctx, lease };
-    work.turn(&holder, TurnInput { ctx: ctx.clone(), ticket, policy, answer, checkpoint }).await
+    let now = engine.clock.now();
+    work.turn(&holder, TurnInput { ctx: ctx.clone(), ticket, policy, answer, checkpoint, reply, now }).await
 }
 
 /// Turns what a stage returned into an outcome; a question to the model is stored and reserved first.

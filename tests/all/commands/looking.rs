@@ -97,11 +97,15 @@ fn config() {
       | `budget_usd` | $5.00 | default |
       | `draft_pull_requests` | true | default |
       | `implement_on_approval` | false | tenant |
+      | `max_minutes` | 1440 | default |
       | `max_plan_revisions` | 5 | default |
       | `max_questions` | 7 | default |
       | `max_review_rounds` | 3 | default |
+      | `max_tokens` | 10000000 | default |
+      | `max_turns` | 60 | default |
       | `models` | {} | default |
       | `monthly_budget_usd` | $200.00 | default |
+      | `prompts` | built in | default |
       | `required_approvals` | 1 | default |
       | `sensitive_paths` | [] | default |
       | `separate_requester` | false | default |

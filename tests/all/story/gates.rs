@@ -19,7 +19,7 @@ async fn with_calls(calls: &[Value]) -> (World, Vec<GateReason>) {
     world.approve("ada", "SHOP-1").await;
     world.reaches("SHOP-1", "plan_approved").await;
     world.model.answer_next(Value::Array(calls.to_vec()));
-    world.model.answer_next(json!([call("submit", &json!({ "summary": "done" }))]));
+    world.model.answer_next(json!([call("finish", &json!({ "summary": "done" }))]));
     world.say("ada", "SHOP-1", "implement").await;
     let ticket = world.reaches("SHOP-1", "awaiting_diff_approval").await;
     let State::AwaitingDiffApproval { reasons } = ticket.state else { panic!("no gate was hit") };
@@ -97,7 +97,7 @@ async fn a_hostile_model_finds_no_way_out_of_the_overlay() {
             named("read", json!({ "path": path })),
             named("create", json!({ "path": path, "content": "owned" })),
             named("delete", json!({ "path": path })),
-            named("rename", json!({ "from": "README.md", "to": path })),
+            named("move", json!({ "from": "README.md", "to": path })),
             named("shell", json!({ "command": "id" })),
         ]
     })

@@ -12,7 +12,7 @@ use stories::world::{Setup, World};
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
 fn nonsense(id: &str) -> Value {
-    json!([{ "type": "tool_use", "id": id, "name": "submit", "input": { "wrong": true } }])
+    json!([{ "type": "tool_use", "id": id, "name": "finish", "input": { "wrong": true } }])
 }
 
 #[tokio::test(flavor = "multi_thread")]

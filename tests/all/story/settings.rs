@@ -81,7 +81,7 @@ async fn max_questions_is_told_to_the_model_and_held() {
     let asks = |count: u32| {
         let questions: Vec<_> = (0..count).map(question).collect();
         let input = serde_json::json!({ "understanding": "u", "relevant_files": [], "questions": questions });
-        serde_json::json!([{ "type": "tool_use", "id": format!("toolu_x{count}"), "name": "submit", "input": input }])
+        serde_json::json!([{ "type": "tool_use", "id": format!("toolu_x{count}"), "name": "finish", "input": input }])
     };
     world.model.answer_next(asks(2));
     world.model.answer_next(asks(1));
@@ -110,7 +110,7 @@ async fn max_plan_revisions_ends_the_going_back_and_forth() {
 fn critical() -> serde_json::Value {
     let findings = serde_json::json!([{ "severity": "critical", "path": "src/price.py", "text": "Wrong." }]);
     let input = serde_json::json!({ "summary": "No.", "findings": findings });
-    serde_json::json!([{ "type": "tool_use", "id": "toolu_critical", "name": "submit", "input": input }])
+    serde_json::json!([{ "type": "tool_use", "id": "toolu_critical", "name": "finish", "input": input }])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +123,7 @@ async fn max_review_rounds_hands_over_to_a_person_and_not_before() {
         let call = |name: &str, input: serde_json::Value| serde_json::json!([{ "type": "tool_use", "id": format!("toolu_{name}"), "name": name, "input": input }]);
         let edit = serde_json::json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" });
         world.model.answer_next(call("edit", edit));
-        world.model.answer_next(call("submit", serde_json::json!({ "summary": "done" })));
+        world.model.answer_next(call("finish", serde_json::json!({ "summary": "done" })));
         world.model.answer_next(critical());
         world.say("ada", "SHOP-1", "implement").await;
         let ticket = world.reaches("SHOP-1", state).await;

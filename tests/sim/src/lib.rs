@@ -6,6 +6,7 @@ pub mod campaign;
 pub mod clockwork;
 pub mod fair;
 pub mod fault;
+pub mod long;
 pub mod matrix;
 pub mod mutant;
 pub mod people;

@@ -8,7 +8,7 @@ use engine::slot::SLOTS;
 use serde_json::json;
 use sim::mutant::Mutant;
 use sim::run::{Plan, run};
-use sim::{campaign, fair, matrix};
+use sim::{campaign, fair, long, matrix};
 
 /// A fifth of a run is making and dropping small things.
 #[global_allocator]
@@ -43,17 +43,20 @@ struct Arguments {
     /// Crashes at every step and every pair of steps, every wrong answer, every message twice.
     #[arg(long)]
     matrix: bool,
-    /// Of the pairs of steps only every so-manieth.
+    /// Of the pairs of steps, or the calls of the long change, only every so-manieth.
     #[arg(long, default_value_t = 1)]
     every: usize,
+    /// Kills a change of more than forty turns at every call, before it and right after it.
+    #[arg(long)]
+    long: bool,
     /// Measures what nineteen tenants notice of one with a thousand times their load.
     #[arg(long)]
     fairness: bool,
     /// How many times the load.
     #[arg(long, default_value_t = 1_000)]
     load: u64,
-    /// What has to hold for every change: kept seeds, seeds, the matrix with every eighth pair, fairness, the wrong
-    /// engines.
+    /// What has to hold for every change: kept seeds, seeds, the matrix with every eighth pair, the long change killed at
+    /// every fourth call, fairness, the wrong engines.
     #[arg(long)]
     all: bool,
     /// Prints JSON.
@@ -98,13 +101,16 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
         let old = campaign::plans_of(&campaign::kept().into_iter().map(Plan::of).collect::<Vec<_>>(), threads);
         say(&format!("seeds that once failed: {old}"));
         let holds = old.broken.is_empty() && many(arguments, None, threads);
-        return Ok(holds && crash(threads, 8) && fair(0, 100) && kill(arguments, threads));
+        return Ok(holds && crash(threads, 8) && kill_long(threads, 4) && fair(0, 100) && kill(arguments, threads));
     }
     if arguments.kill_mutants {
         return Ok(kill(arguments, threads));
     }
     if arguments.matrix {
         return Ok(crash(threads, arguments.every));
+    }
+    if arguments.long {
+        return Ok(kill_long(threads, arguments.every));
     }
     if arguments.fairness {
         return Ok(fair(arguments.from, arguments.load));
@@ -150,6 +156,12 @@ fn many(arguments: &Arguments, mutant: Option<Mutant>, threads: usize) -> bool {
 
 fn crash(threads: usize, every: usize) -> bool {
     let found = matrix::all(threads, every);
+    say(&found.to_string());
+    found.broken.is_empty()
+}
+
+fn kill_long(threads: usize, every: usize) -> bool {
+    let found = long::all(threads, every);
     say(&found.to_string());
     found.broken.is_empty()
 }

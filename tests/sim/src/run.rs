@@ -39,6 +39,10 @@ pub struct Report {
     pub edges: BTreeMap<(&'static str, &'static str), u64>,
     /// Where the tickets ended.
     pub ends: Vec<&'static str>,
+    /// Every request that the model was sent, where it is a patient one.
+    pub requests: Vec<Vec<u8>>,
+    /// The last change of the first ticket.
+    pub change: Option<ContentHash>,
     /// What happened, where that was asked for.
     pub story: Vec<String>,
 }
@@ -136,6 +140,8 @@ pub fn run(plan: Plan) -> Report {
         harms,
         edges: world.watch.edges(),
         ends: world.watch.tickets().iter().map(|ticket| ticket.state.name()).collect(),
+        requests: world.model.requests(),
+        change: world.watch.tickets().first().and_then(|ticket| Some(ticket.change_set.as_ref()?.hash.clone())),
         story: clockwork.story(),
     }
 }

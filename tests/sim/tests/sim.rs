@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::slot::SLOTS;
 use sim::campaign::{kept, plans_of, seeds, threads};
-use sim::fair;
+use sim::{fair, long};
 use sim::mutant::Mutant;
 use sim::run::{Plan, run};
 
@@ -59,4 +59,11 @@ fn fairness() {
     assert_eq!(capped.most.0, SLOTS, "the load is not enough to reach the cap: {capped}");
     let open = fair::measure(0, 60, 1_000);
     assert!(open.most.0 > SLOTS, "it is not the cap that was kept: {open}");
+}
+
+#[test]
+fn a_long_change_that_is_killed_ends_the_same_and_repeats_one_call_at_most() {
+    let found = long::all(threads(), 60);
+    assert_eq!(found.broken, Vec::<String>::new(), "{found}");
+    assert!(found.repeated > 0, "no death came between a call and its answer: {found}");
 }

@@ -105,14 +105,17 @@ pub struct Usage {
     pub output: u64,
     /// Read from the cache.
     pub cache_read: u64,
-    /// Written to the cache.
+    /// Written to the cache for minutes.
     pub cache_write: u64,
+    /// Written to the cache for an hour or longer, at a price of its own.
+    #[serde(default)]
+    pub cache_write_long: u64,
 }
 
 impl Usage {
     /// Everything that was read, at whatever price.
     pub fn total_input(&self) -> u64 {
-        self.input + self.cache_read + self.cache_write
+        self.input + self.cache_read + self.cache_write + self.cache_write_long
     }
 }
 
@@ -126,6 +129,8 @@ pub enum Stop {
     ToolUse,
     /// It ran into the limit of tokens.
     MaxTokens,
+    /// The conversation fills the model's context.
+    ContextFull,
     /// It will not do this.
     Refusal,
     /// Anything else, as the provider says it.

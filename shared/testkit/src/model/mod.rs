@@ -1,8 +1,10 @@
 //! A scripted model behind the Messages API: it decides only from the bytes of each request.
 
+mod cache;
 mod edit;
 mod instruction;
 mod script;
+mod sse;
 mod wire;
 
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::model::cache::Cache;
 use crate::pace::Pace;
 
 /// A scripted model that is listening.
@@ -36,6 +39,7 @@ struct Shared {
     next: Mutex<Vec<Value>>,
     failures: Mutex<Vec<(u16, String)>>,
     pace: Pace,
+    cache: Mutex<Cache>,
 }
 
 /// Largest request that is read; the API's own limit.
@@ -139,17 +143,27 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
     let uses_tool = content
         .as_array()
         .is_some_and(|blocks| blocks.iter().any(|block| block.get("type") == Some(&json!("tool_use"))));
-    let answer = json!({
+    let answer = answered(&state, &body, number, content, uses_tool);
+    let id = format!("req_{number:06}");
+    (StatusCode::OK, [("content-type", "text/event-stream"), ("request-id", id.as_str())], sse::stream(&answer))
+        .into_response()
+}
+
+/// The whole answer: what the script says after a thought that is bound to all that was said before.
+fn answered(state: &Shared, body: &[u8], number: usize, content: Value, uses_tool: bool) -> Value {
+    let output = content.to_string().len() / 4;
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let usage = state.cache.lock().unwrap_or_else(PoisonError::into_inner).serve(&request, output);
+    let signature = wire::prefixes(body).pop().unwrap_or_default();
+    let mut blocks = vec![json!({ "type": "thinking", "thinking": "", "signature": signature })];
+    blocks.extend(content.as_array().cloned().unwrap_or_default());
+    json!({
         "id": format!("msg_{number:06}"), "type": "message", "role": "assistant", "model": "scripted",
-        "content": content,
+        "content": blocks,
         "stop_reason": if uses_tool { "tool_use" } else { "end_turn" },
         "stop_sequence": null,
-        "usage": { "input_tokens": body.len() / 4, "output_tokens": content.to_string().len() / 4,
-                   "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0 },
-    });
-    let id = format!("req_{number:06}");
-    (StatusCode::OK, [("content-type", "application/json"), ("request-id", id.as_str())], answer.to_string())
-        .into_response()
+        "usage": usage,
+    })
 }
 
 fn pop<T>(queue: &Mutex<Vec<T>>) -> Option<T> {

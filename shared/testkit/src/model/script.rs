@@ -93,8 +93,8 @@ fn say(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
 
-fn submit(input: &Value) -> Vec<Value> {
-    vec![tool("submit", input)]
+fn finish(input: &Value) -> Vec<Value> {
+    vec![tool("finish", input)]
 }
 
 /// Searches for everything that must be found, unless that was done; `None` once the results are there.
@@ -154,7 +154,7 @@ fn analyze(request: &Request, told: &Told) -> Vec<Value> {
             "default": "All of them change", "options": ["All of them change", "Keep `PATH` as it is"] }));
     }
     let occurrences: usize = files.values().sum();
-    submit(&json!({
+    finish(&json!({
         "understanding": format!("{}: {} instruction(s), {occurrences} place(s) in {} file(s).", told.title, told.instructions.len(), files.len()),
         "relevant_files": files.keys().collect::<Vec<_>>(),
         "questions": questions }))
@@ -167,7 +167,7 @@ fn refine(told: &Told) -> Vec<Value> {
     if criteria.is_empty() {
         return vec![say("This ticket holds no instruction that the scripted model understands.")];
     }
-    submit(&json!({
+    finish(&json!({
         "title": told.title, "description": format!("What is wanted:\n\n- {}", does.join("\n- ")),
         "success_criteria": criteria,
         "acceptance_criteria": ["Nothing else in the repository changes."] }))
@@ -213,14 +213,14 @@ fn plan(request: &Request, told: &Told) -> Vec<Value> {
         return vec![say("No file of this repository has to change for this ticket.")];
     }
     let steps: Vec<String> = told.instructions.iter().map(|i| format!("Make sure that {}.", describe(i))).collect();
-    submit(&json!({
+    finish(&json!({
         "summary": format!("{} ({} file(s)).", told.title, files.len()), "confidence": "high", "files": files,
         "api_changes": [], "schema_changes": [], "steps": steps,
         "tests": ["The repository's own checks on the pull request."], "risks": [],
         "out_of_scope": told.left_alone }))
 }
 
-/// Reads the planned files, edits them, and submits; with threads, answers each.
+/// Reads the planned files, edits them, and hands in; with threads, answers each.
 fn change(
     request: &Request,
     told: &Told,
@@ -230,7 +230,7 @@ fn change(
     let calls = request.calls();
     let edited = calls.iter().any(|call| matches!(call.name, "edit" | "create" | "delete"));
     if edited || told.instructions.is_empty() {
-        if let Some(failed) = calls.iter().find(|call| call.is_error && call.name != "read" && call.name != "submit") {
+        if let Some(failed) = calls.iter().find(|call| call.is_error && call.name != "read" && call.name != "finish") {
             return Ok(vec![say(&format!("An edit did not work: {}", failed.result))]);
         }
         return Ok(hand_in(told, threads));
@@ -270,7 +270,7 @@ fn change(
 
 fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Vec<Value> {
     let Some(threads) = threads else {
-        return submit(&json!({ "summary": told.title }));
+        return finish(&json!({ "summary": told.title }));
     };
     let answers: Vec<Value> = threads
         .iter()
@@ -283,7 +283,7 @@ fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Vec<Value> {
             json!({ "id": id, "disposition": disposition, "text": text })
         })
         .collect();
-    submit(&json!({ "summary": "Worked through the review.", "threads": answers }))
+    finish(&json!({ "summary": "Worked through the review.", "threads": answers }))
 }
 
 /// The whole text of each file as read so far, and the reads that are still needed.
@@ -330,7 +330,7 @@ fn review(told: &Told) -> Vec<Value> {
             );
         }
     }
-    submit(
+    finish(
         &json!({ "summary": format!("{} added line(s) read against the plan.", added().count()), "findings": findings }),
     )
 }

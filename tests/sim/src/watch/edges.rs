@@ -6,18 +6,19 @@ use domain::state::State;
 const EDGES: [(&str, &[&str]); 14] = [
     ("snapshotting", &["analyzing", "planning", "implementing"]),
     ("analyzing", &["awaiting_answers", "refining", "snapshotting"]),
-    ("awaiting_answers", &["refining", "snapshotting"]),
+    // Whoever asked goes on with the answer.
+    ("awaiting_answers", &["refining", "snapshotting", "planning", "implementing", "revising"]),
     ("refining", &["awaiting_refinement_approval", "awaiting_answers", "planning", "snapshotting"]),
     ("awaiting_refinement_approval", &["planning", "refining", "snapshotting"]),
-    ("planning", &["awaiting_plan_approval", "plan_approved", "snapshotting"]),
+    ("planning", &["awaiting_answers", "awaiting_plan_approval", "plan_approved", "snapshotting"]),
     ("awaiting_plan_approval", &["snapshotting", "plan_approved", "planning"]),
     ("plan_approved", &["snapshotting", "planning"]),
-    ("implementing", &["reviewing"]),
+    ("implementing", &["reviewing", "awaiting_answers"]),
     ("reviewing", &["implementing", "awaiting_diff_approval", "publishing"]),
     ("awaiting_diff_approval", &["publishing", "implementing"]),
     ("publishing", &["in_review", "revising", "awaiting_diff_approval"]),
     ("in_review", &["revising"]),
-    ("revising", &["reviewing"]),
+    ("revising", &["reviewing", "awaiting_answers"]),
 ];
 
 /// Says whether one state may follow another.

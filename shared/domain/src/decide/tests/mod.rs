@@ -129,7 +129,13 @@ fn states() -> Vec<State> {
         State::InReview,
         State::Revising,
     ];
-    for why in [PauseReason::Budget, PauseReason::MonthlyBudget, PauseReason::Person, PauseReason::Deadline, PauseReason::Limit] {
+    for why in [
+        PauseReason::Budget,
+        PauseReason::MonthlyBudget,
+        PauseReason::Person,
+        PauseReason::Deadline,
+        PauseReason::Limit,
+    ] {
         states.push(State::Paused { from: boxed(State::Planning), why });
     }
     states.push(State::Cancelling { intent: "i".to_owned() });

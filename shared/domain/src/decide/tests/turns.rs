@@ -191,7 +191,11 @@ fn people_have_as_many_days_as_the_policy_says() {
     let policy = Policy { answer_deadline_days: 3, approval_deadline_days: 10, ..Policy::standard() };
     let reviewed = Outcome::Reviewed { review: artifact(1, "review"), critical: 0, gates: gates() };
     for (state, what, days) in [
-        (State::Refining, Outcome::FollowUp { questions: artifact(2, "more"), checkpoint: hash("checkpoint") }, Some(3)),
+        (
+            State::Refining,
+            Outcome::FollowUp { questions: artifact(2, "more"), checkpoint: hash("checkpoint") },
+            Some(3),
+        ),
         (State::Refining, Outcome::Refined { refinement: artifact(2, "refinement 2") }, Some(10)),
         (State::Planning, Outcome::Planned { plan: artifact(3, "plan 3") }, Some(10)),
         (State::Reviewing, reviewed, Some(10)),
