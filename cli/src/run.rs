@@ -46,9 +46,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => Box::pin(demo::run(args, out)).await,
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Webhooks => webhooks(&cli.data, out),
-        Command::Usage { key: k, month } => {
-            usage::run(&client(&cli).await?, k.as_deref(), month.as_deref(), out).await
-        }
+        Command::Usage { key: k, month } => usage::run(&client(&cli).await?, k.as_deref(), month.as_deref(), out).await,
         Command::Context(args) => context::run(args, out),
         Command::Doctor(args) => doctor::run(&cli.data, args, out).await,
         Command::Admin(args) => admin(args, out).await,

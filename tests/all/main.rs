@@ -11,6 +11,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect")]
 
 mod adapters;
+mod agents;
 mod commands;
 mod fuzz;
 mod story;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use engine::slot::SLOTS;
 use sim::campaign::{kept, plans_of, seeds, threads};
-use sim::{fair, long};
 use sim::mutant::Mutant;
 use sim::run::{Plan, run};
+use sim::{fair, long};
 
 #[test]
 fn same_seed_same_trace() {

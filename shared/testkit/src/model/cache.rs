@@ -35,7 +35,8 @@ impl Cache {
         let tokens = |at: Option<usize>| at.and_then(|at| prefixes.get(at)).map_or(0, |prefix| prefix.tokens);
         let known = |at: &usize| prefixes.get(*at).is_some_and(|prefix| self.written.contains(&prefix.hash));
         let read = marks.iter().filter_map(|mark| (mark.saturating_sub(LOOK_BACK)..=*mark).rev().find(known)).max();
-        let long = marks.iter().copied().filter(|at| prefixes.get(*at).is_some_and(|p| p.mark.as_deref() == Some("1h")));
+        let long =
+            marks.iter().copied().filter(|at| prefixes.get(*at).is_some_and(|p| p.mark.as_deref() == Some("1h")));
         let (read, long, last) = (tokens(read), tokens(long.max()), tokens(marks.last().copied()));
         let whole = prefixes.last().map_or(0, |prefix| prefix.tokens);
         let (long, last) = (long.max(read), last.max(read));

@@ -38,8 +38,25 @@ struct Shared {
     unexpected: Mutex<Vec<String>>,
     next: Mutex<Vec<Value>>,
     failures: Mutex<Vec<(u16, String)>>,
+    replies: Mutex<Vec<Reply>>,
     pace: Pace,
     cache: Mutex<Cache>,
+}
+
+/// A whole answer to a call, as it goes over the wire.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// A message as the API streams it.
+pub fn streamed(message: &Value) -> String {
+    sse::stream(message)
 }
 
 /// Largest request that is read; the API's own limit.
@@ -93,6 +110,11 @@ impl ScriptedModel {
         self.state.next.lock().unwrap_or_else(PoisonError::into_inner).push(content);
     }
 
+    /// Answers the next call with exactly this, once the request was found to be as documented.
+    pub fn reply_next(&self, reply: Reply) {
+        self.state.replies.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
+    }
+
     /// Fails the next call with a status and an error message; several are used in order.
     pub fn fail_next(&self, status: u16, message: &str) {
         self.state.failures.lock().unwrap_or_else(PoisonError::into_inner).push((status, message.to_owned()));
@@ -130,6 +152,16 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
         state.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(value);
     }
     state.pace.wait().await;
+    if let Some(reply) = pop(&state.replies) {
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, reply.body).into_response();
+        for (name, value) in reply.headers {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        return response;
+    }
     let content = match pop(&state.next) {
         Some(content) => content,
         None => match script::answer(&request, number) {

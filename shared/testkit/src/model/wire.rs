@@ -104,10 +104,9 @@ impl Request {
                     Block::ToolResult { tool_use_id, content, is_error, .. } if tool_use_id == id => {
                         Some((content.as_str(), *is_error))
                     }
-                    Block::Text { .. }
-                    | Block::Thinking { .. }
-                    | Block::ToolUse { .. }
-                    | Block::ToolResult { .. } => None,
+                    Block::Text { .. } | Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
+                        None
+                    }
                 });
                 if let Some((result, is_error)) = result {
                     calls.push(Call { name, input, result, is_error });

@@ -244,7 +244,8 @@ fn patient(said: &Said) -> Vec<(&'static str, Value)> {
         )],
         "review" => vec![("finish", json!({ "summary": "Read.", "findings": [] }))],
         "revise" => {
-            let answer = |id: &String| json!({ "id": id, "disposition": "declined", "text": "It counts as it should." });
+            let answer =
+                |id: &String| json!({ "id": id, "disposition": "declined", "text": "It counts as it should." });
             let threads: Vec<Value> = said.threads.iter().map(answer).collect();
             vec![("finish", json!({ "summary": "Looked.", "threads": threads }))]
         }
@@ -254,11 +255,8 @@ fn patient(said: &Said) -> Vec<(&'static str, Value)> {
             let edit = json!({
                 "path": "src/a.txt", "old": format!("value = {}", value(turn)),
                 "new": format!("value = {}", value(turn + 1)) });
-            let mut calls = vec![
-                ("read", json!({ "path": "src/a.txt" })),
-                ("search", json!({ "query": "value" })),
-                ("edit", edit),
-            ];
+            let mut calls =
+                vec![("read", json!({ "path": "src/a.txt" })), ("search", json!({ "query": "value" })), ("edit", edit)];
             match turn {
                 10 => calls.push(("create", json!({ "path": "src/new.txt", "content": "made\n" }))),
                 20 => calls.push(("edit", json!({ "path": "src/b.txt", "old": "not there", "new": "x" }))),
