@@ -107,6 +107,7 @@ impl Stack {
             ids: Arc::new(SystemIds),
             sealer: Arc::new(sealer),
             slots: None,
+            model: None,
         };
         let vault = KmsVault::new(&access, clock, output("VaultKeyArn")?);
         Ok(Self { engine, vault, secrets, outputs })

@@ -93,7 +93,7 @@ async fn model(args: &crate::args::Doctor, checks: &mut Vec<Check>) {
 }
 
 /// Longest the small call may take.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 
 /// The least that shows that a model answers.
 fn small_call() -> ModelRequest {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agent::anthropic::{BASE, Messages};
 use anyhow::Context as _;
 use domain::error::Failure;
+use domain::name::ModelName;
 use engine::message::{INTAKE, MODEL, NOTIFY};
 use engine::port::{Blobs, Clock, Ids, Queue, Secret, Secrets, Table, Vault};
 use engine::seal::Sealer;
@@ -96,7 +97,7 @@ impl System {
             secrets.versions("vault-master")?.into_iter().next().context("secrets.toml has no `vault-master`")?;
         let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(master));
         // The hands of one machine are shared by the turns of the queues alone, so that a lone tenant has all of them.
-        let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer, slots: None };
+        let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer, slots: None, model: None };
         let scratch = data.join("scratch");
         Ok(Self {
             source: Arc::new(GitSource::new(engine.clone(), Arc::clone(&vault), &scratch)?),
@@ -165,7 +166,8 @@ impl System {
 
     /// The functions by the queue each of them reads.
     pub fn handlers(&self, access: ModelAccess) -> anyhow::Result<Vec<(&'static str, Handler)>> {
-        let (engine, workspace) = (self.engine.clone(), Arc::clone(&self.workspace));
+        let (mut engine, workspace) = (self.engine.clone(), Arc::clone(&self.workspace));
+        engine.model = access.model.as_deref().map(ModelName::parse).transpose()?;
         let ports = || (engine.clone(), Arc::clone(&workspace) as Arc<dyn engine::port::Workspace>);
         let messages = Messages::new(&access.url, access.key, access.model, Arc::clone(&self.engine.clock))?;
         let model = model::Model { engine: engine.clone(), model: Arc::new(messages) };

@@ -1,6 +1,7 @@
 //! Recall at k, reciprocal rank and processor time, overall and by language.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use serde::Serialize;
 
@@ -58,7 +59,7 @@ fn is_test(path: &str) -> bool {
     const FOLDERS: &[&str] = &["test", "tests", "__tests__", "testdata", "spec", "e2e", "fixtures"];
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.split('.').next().unwrap_or("");
-    let camel = (name.ends_with(".java") || name.ends_with(".kt"))
+    let camel = [".java", ".kt"].iter().any(|end| name.ends_with(end))
         && ["Test", "Tests"]
             .iter()
             .any(|end| stem.strip_suffix(end).is_some_and(|head| head.ends_with(|c: char| c.is_ascii_lowercase())));
@@ -147,7 +148,6 @@ pub(crate) fn print(reports: &[(&str, &Report)], json: bool) -> anyhow::Result<(
         all.extend(reports.iter().map(|(name, report)| report.figures(name, language)));
     }
     let mut out = std::io::stdout().lock();
-    use std::io::Write as _;
     if json {
         let all = serde_json::json!({ "figures": all, "peak_rss_mib": peak_mib() });
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
@@ -174,4 +174,30 @@ pub(crate) fn print(reports: &[(&str, &Report)], json: bool) -> anyhow::Result<(
     }
     writeln!(out, "peak memory of this process, both methods: {} MiB", peak_mib())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_left_out_and_ranks_become_figures() {
+        let wanted = ["src/a.py".to_owned(), "src/b.py".to_owned()];
+        let ranked = ["tests/test_a.py", "src/a.py", "src/x.py", "src/a_test.go", "src/b.py"];
+        let row = Row::of("python", &wanted, ranked.into_iter(), (10.0, 1.0));
+        assert_eq!(row.ranks, [1, 3]);
+        assert_eq!([1, 5].map(|k| row.recall(k).to_string()), ["0.5", "1"]);
+        let mut report = Report::default();
+        report.add(row);
+        report.add(Row::of("rust", &wanted, ["src/x.rs"].into_iter(), (30.0, 3.0)));
+        let all = report.figures("ours", None);
+        assert_eq!([all.recall_at_1, all.recall_at_20, all.mrr].map(|f| f.to_string()), ["25", "50", "0.5"]);
+        assert_eq!((all.cases, report.figures("ours", Some("rust")).cases), (2, 1));
+        for path in ["src/PriceTest.java", "a/tests/x.rs", "x.spec.ts", "conftest.py"] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in ["src/contest.py", "src/latest.rs", "testing/x.py", "src/Tester.java"] {
+            assert!(!is_test(path), "{path}");
+        }
+    }
 }

@@ -226,11 +226,12 @@ async fn who_has_the_key_of_one_webhook_function_speaks_for_no_other() {
                 DeliveryMessage { source: source.clone(), event: String::new(), delivery: String::new(), body };
             let guest = Sealer::new(vec![key(by)]);
             let sealed = guest.seal(INTAKE, None, &message).unwrap();
-            let refused = intake::accept(&intake, &sealed).await.is_err_and(|f| f.message.contains("sealed by"));
+            let refused =
+                Box::pin(intake::accept(&intake, &sealed)).await.is_err_and(|f| f.message.contains("sealed by"));
             assert_eq!(refused, whose != by, "{source:?} by {by}");
             let ctx = contract::tenant("ten_acme");
             let sealed = guest.seal(INTAKE, Some(&ctx), &message).unwrap();
-            assert!(intake::accept(&intake, &sealed).await.is_err(), "a guest speaks for no tenant");
+            assert!(Box::pin(intake::accept(&intake, &sealed)).await.is_err(), "a guest speaks for no tenant");
         }
     }
     world.end().await;

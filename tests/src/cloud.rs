@@ -155,6 +155,7 @@ impl Cloud {
             ids: Arc::new(SystemIds),
             sealer: Arc::new(Sealer::new(secrets.load("sealing-key").await.unwrap())),
             slots: None,
+            model: None,
         };
         let tracker = LocalTracker::new(engine.clone());
         std::fs::write(dir.path().join("token"), GIT_TOKEN).unwrap();

@@ -93,7 +93,7 @@ const RETRY_LATER: Disposition = Disposition::Retry { after: 30 };
 
 /// Handles one message of the queue.
 pub async fn handle(intake: &Intake, message: &str) -> Disposition {
-    match accept(intake, message).await {
+    match Box::pin(accept(intake, message)).await {
         Ok(answer) => {
             tracing::info!(outcome = ?serde_json::to_value(&answer).ok().and_then(|v| v.get("outcome").cloned()), "a delivery was taken in");
             Disposition::Ack

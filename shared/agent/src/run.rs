@@ -123,7 +123,7 @@ pub async fn step<T: Output, D>(
                 let checkpoint = engine.blobs.put(&input.ctx, &stored(&state)?).await?;
                 Ok(Step::Turn(Box::new(Turn::done(Outcome::OverLimit { what, checkpoint }, Vec::new()))))
             }
-            None => ask::<T, D>(task, &state, input).map(|turn| Step::Turn(Box::new(turn))),
+            None => ask::<T, D>(engine, task, &state, input).map(|turn| Step::Turn(Box::new(turn))),
         },
     }
 }
@@ -318,8 +318,14 @@ fn finish<T: Output, D>(
     (task.check)(output, jail).map_err(refused)
 }
 
-fn ask<T: Output, D>(task: &Task<'_, T, D>, state: &Checkpoint, input: &TurnInput) -> Result<Turn, Failure> {
-    let model: Option<ModelName> = input.ticket.model.clone().or_else(|| input.policy.models.get(&task.role).cloned());
+fn ask<T: Output, D>(
+    engine: &Engine,
+    task: &Task<'_, T, D>,
+    state: &Checkpoint,
+    input: &TurnInput,
+) -> Result<Turn, Failure> {
+    let named = input.ticket.model.as_ref().or_else(|| input.policy.models.get(&task.role));
+    let model: Option<ModelName> = named.or(engine.model.as_ref()).cloned();
     let request = ModelRequest {
         model,
         system: SYSTEM.to_owned(),

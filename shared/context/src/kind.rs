@@ -111,7 +111,7 @@ fn is_test_name(written: &str, name: &str) -> bool {
 pub(crate) fn is_foreign(path: &RepoPath) -> bool {
     let lower = path.as_str().to_lowercase();
     let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    let locked = name.ends_with(".lock") || name.ends_with("-lock.json") || name.ends_with("-lock.yaml");
+    let locked = [".lock", "-lock.json", "-lock.yaml"].iter().any(|end| name.ends_with(end));
     let named = [".min.", ".bundle.", ".pb.", "_pb2.", ".generated.", ".g.", "_generated."]
         .iter()
         .any(|mark| name.contains(mark));

@@ -92,10 +92,9 @@ mod tests {
 
     #[test]
     fn the_definition_that_the_ticket_speaks_of_is_the_region() {
-        let mut text = String::new();
-        for n in 0..40 {
-            text.push_str(&format!("def other_{n}(x):\n    y = x + {n}\n    return y\n\n\n"));
-        }
+        let others: Vec<String> =
+            (0..40).map(|n| format!("def other_{n}(x):\n    y = x + {n}\n    return y\n\n\n")).collect();
+        let mut text = others.concat();
         text.push_str("def total(cart):\n    tax = cart.tax\n    return cart.sum + tax\n");
         let worths = [("tax", 4.0), ("cart", 3.0), ("total", 2.0)].map(|(term, worth)| (term.to_owned(), worth)).into();
         let found = regions(&text, &outline("a.py", &text), &worths, 1);

@@ -19,6 +19,7 @@ pub mod ticket;
 
 use std::sync::Arc;
 
+use domain::name::ModelName;
 use port::{Blobs, Clock, Ids, Queue, Table};
 use seal::Sealer;
 
@@ -39,6 +40,9 @@ pub struct Engine {
     pub sealer: Arc<Sealer>,
     /// How many turns of one tenant run at once; any number where this is absent.
     pub slots: Option<usize>,
+    /// The model of this installation, where neither tenant nor ticket names one; the provider's client knows its own
+    /// where this is absent.
+    pub model: Option<ModelName>,
 }
 
 /// What becomes of a queue's message after it was handled.

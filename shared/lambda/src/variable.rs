@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use domain::name::ModelName;
 use thiserror::Error;
 
 /// Every variable that is missing or wrong.
@@ -28,6 +29,13 @@ impl Variable for String {
 impl Variable for Option<String> {
     fn read(text: Option<String>) -> Result<Self, String> {
         Ok(text.filter(|text| !text.trim().is_empty()))
+    }
+}
+
+impl Variable for Option<ModelName> {
+    fn read(text: Option<String>) -> Result<Self, String> {
+        let text = text.filter(|text| !text.trim().is_empty());
+        text.map(|text| ModelName::parse(&text).map_err(|error| error.to_string())).transpose()
     }
 }
 

@@ -215,7 +215,18 @@ fn everything(dir: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     all
 }
 
+/// The sequences: those by hand, and random ones of one to three turns.
+fn sequences(chance: &mut fastrand::Rng) -> Vec<Vec<Vec<ToolCall>>> {
+    let mut sequences: Vec<Vec<Vec<ToolCall>>> = by_hand().into_iter().map(|calls| vec![calls]).collect();
+    while (sequences.len() as u64) < SEQUENCES {
+        let turn = |chance: &mut fastrand::Rng| (0..chance.usize(1..5)).map(|at| call(chance, at)).collect();
+        sequences.push((0..chance.usize(1..4)).map(|_| turn(chance)).collect());
+    }
+    sequences
+}
+
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one loop with what has to hold after every turn")]
 async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let tree = prepared(dir.path());
@@ -228,12 +239,7 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
     ticket.state = State::Implementing;
     let mut chance = fastrand::Rng::with_seed(20_000);
     let (mut calls, mut changed, mut finished) = (0u64, 0u64, 0u64);
-    let mut sequences: Vec<Vec<Vec<ToolCall>>> = by_hand().into_iter().map(|calls| vec![calls]).collect();
-    while (sequences.len() as u64) < SEQUENCES {
-        let turn = |chance: &mut fastrand::Rng| (0..chance.usize(1..5)).map(|at| call(chance, at)).collect();
-        sequences.push((0..chance.usize(1..4)).map(|_| turn(&mut chance)).collect());
-    }
-    for sequence in sequences {
+    for sequence in sequences(&mut chance) {
         let check = |_: ChangeOutput, jail: &workspace::Jail| jail.change_set().map_err(|error| error.to_string());
         let tools = if chance.u32(..4) == 0 { Tools::ReadAndAsk } else { Tools::Write };
         let task = Task {
@@ -255,7 +261,7 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
         for turn in sequence {
             calls += turn.len() as u64;
             input.answer = Some(answer(turn));
-            let change = match step(&world.system.engine, &task, Arc::clone(&tree), &input).await {
+            let laid = match step(&world.system.engine, &task, Arc::clone(&tree), &input).await {
                 Ok(Step::Turn(turn)) => match *turn {
                     Turn::Ask { request, checkpoint, .. } => {
                         told(&request.messages, &environment);
@@ -273,13 +279,13 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
                 Err(_) => break,
             };
             if tools == Tools::ReadAndAsk {
-                assert!(change.is_empty(), "a reading stage wrote {change:?}");
+                assert!(laid.is_empty(), "a reading stage wrote {laid:?}");
             }
-            changed += u64::from(!change.is_empty());
-            for path in change.keys() {
+            changed += u64::from(!laid.is_empty());
+            for path in laid.keys() {
                 domain::path::RepoPath::parse(path.as_str()).unwrap();
             }
-            assert!(!serde_json::to_string(&change).unwrap().contains(CANARY), "the canary is in the change");
+            assert!(!serde_json::to_string(&laid).unwrap().contains(CANARY), "the canary is in the change");
         }
     }
     assert_eq!(everything(dir.path()), before, "something outside the overlay changed");

@@ -45,7 +45,8 @@ fn unmarked(value: &mut Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_more_than_forty_turns_reads_nine_tenths_from_the_cache() {
     let mut files = stories::world::usual_files();
-    let code: String = (0..120).map(|n| format!("def step_{n}(x):\n    return x + {n}\n\n\n")).collect();
+    let code: Vec<String> = (0..120).map(|n| format!("def step_{n}(x):\n    return x + {n}\n\n\n")).collect();
+    let code = code.concat();
     let names: Vec<&'static str> = vec!["src/a.py", "src/b.py", "src/c.py", "src/d.py", "src/e.py"];
     files.extend(names.iter().map(|name| (*name, code.clone())));
     let world = approved("", Setup { files, ..Setup::default() }).await;

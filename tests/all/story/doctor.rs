@@ -9,7 +9,7 @@ use serde_json::Value;
 use stories::disk::{Disk, may_mount};
 use stories::serve::binary;
 use stories::world::{MODEL_KEY, Setup, World};
-use testkit::model::ScriptedModel;
+use testkit::model::{Reply, ScriptedModel, streamed};
 use workspace::{Revision, create_repository};
 
 /// A folder in which everything is as it should be.
@@ -44,7 +44,7 @@ type Change = fn(&str) -> String;
 /// What is changed, how, where that is found, and what is said of it.
 #[rustfmt::skip]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn cases() -> [(&'static str, Change, &'static str, &'static str); 12] {
+fn cases() -> [(&'static str, Change, &'static str, &'static str); 13] {
     [
         ("nothing", str::to_owned, "", ""),
         ("a word of no meaning", |t| t.replace("base = ", "bsae = "), "settings", "unknown field `bsae`"),
@@ -65,6 +65,12 @@ fn cases() -> [(&'static str, Change, &'static str, &'static str); 12] {
             |t| t.replace("location = \"/", "location = \"https://x:secret@host/"),
             "policy",
             "use `token_file`",
+        ),
+        (
+            "a prompt that lost its facts",
+            |t| t.replace("[tenant.policy]", "[tenant.policy]\nprompts = { review = \"{{ticket}} {{diff}} {{secrets}}\" }"),
+            "policy",
+            "has no place `{{secrets}}`; it has ticket, plan, diff, answers; the prompt `review` lacks the place `{{plan}}`",
         ),
         (
             "one installation, two tenants",
@@ -184,4 +190,35 @@ async fn a_git_server_that_refuses_and_a_clock_that_is_wrong_are_found() {
     );
     assert!(find("clock").unwrap_or_default().contains("set the machine's clock"), "{problems:?}");
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_small_call_is_made_on_request_and_said_where_it_cannot_be() {
+    let model = ScriptedModel::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prfactory.toml"), sound(dir.path())).unwrap();
+    let run = |key: &str, arguments: &[&str]| {
+        let output = Command::new(binary())
+            .args(["--data", dir.path().to_str().unwrap(), "doctor"])
+            .args(arguments)
+            .env("ANTHROPIC_BASE_URL", model.url())
+            .env("ANTHROPIC_API_KEY", key)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let message = serde_json::json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-haiku-5-5-20260901",
+        "content": [{ "type": "text", "text": "ok" }], "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": { "input_tokens": 24, "output_tokens": 4 } });
+    model.reply_next(Reply { status: 200, headers: Vec::new(), body: streamed(&message) });
+    let (code, said) = run(MODEL_KEY, &["--model", "claude-haiku-5-5"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("ok   a call of claude-haiku-5-5-20260901: 24 tokens in, 4 out, $0.0000"), "{said}");
+    assert_eq!(model.requests()[0]["model"], "claude-haiku-5-5");
+    assert!(!run(MODEL_KEY, &[]).1.contains("a call of"), "nobody asked for a call");
+    let (code, said) = run("", &["--model"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("ANTHROPIC_API_KEY is not set; no call was made"), "{said}");
+    assert_eq!(model.requests().len(), 1);
 }

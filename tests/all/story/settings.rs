@@ -306,3 +306,18 @@ async fn a_broken_settings_file_of_a_repository_is_said() {
     world.hears("SHOP-1", "`required_approvals` is 99; it must be 1 to 10").await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_own_prompt_is_used_and_the_rules_stay() {
+    let own = "Task: judge the change by the house rules.\\n\\n{{ticket}}\\n\\n{{plan}}\\n\\n{{diff}}";
+    let world = with(&format!("prompts = {{ review = \"{own}\" }}")).await;
+    world.planned("SHOP-1", "Tax", TAX).await;
+    world.approve("ada", "SHOP-1").await;
+    world.reaches("SHOP-1", "in_review").await;
+    let judged =
+        world.model.requests().into_iter().rev().find(|request| request.to_string().contains("house rules")).unwrap();
+    let first = judged["messages"][0]["content"][0]["text"].as_str().unwrap();
+    assert!(first.starts_with("Task: judge the change by the house rules.\n\n## The ticket\n<untrusted"), "{first}");
+    assert!(judged["system"][0]["text"].as_str().unwrap().contains("Rules that always hold"));
+    world.end().await;
+}

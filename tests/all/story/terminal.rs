@@ -47,6 +47,14 @@ fn the_demo_ends_with_a_branch_that_holds_the_change() {
     assert_eq!(missing.status.code(), Some(4));
     let refused = run(&["--data", data, "approve", "KAN-22"]);
     assert_eq!(refused.status.code(), Some(3));
+    let used = lines_of(&run(&["--data", data, "--json", "usage", "KAN-22"]));
+    let stages: Vec<&str> = used.iter().map(|row| row["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["analyze", "implement", "plan", "refine", "review"]);
+    let month = String::from_utf8(run(&["--data", data, "usage"]).stdout).unwrap();
+    assert!(month.contains("tokens in") && month.contains("scripted"), "{month}");
+    let none = String::from_utf8(run(&["--data", data, "usage", "--month", "2001-01"]).stdout).unwrap();
+    assert!(none.contains("$0.00"), "{none}");
+    assert_eq!(run(&["--data", data, "usage", "--month", "May"]).status.code(), Some(1));
     let diff = run(&["--data", data, "pr", "KAN-22"]);
     assert!(String::from_utf8_lossy(&diff.stdout).contains("+def greeting(name):"));
     std::fs::remove_dir_all(data).unwrap();
@@ -174,4 +182,36 @@ fn mistakes_get_a_sentence_that_says_what_to_do() {
         said(&["--data", data, "ticket", "create", "--key", "K 1", "--file", "/nowhere"])
             .contains("/nowhere cannot be read")
     );
+}
+
+#[test]
+fn a_repository_is_searched_for_a_ticket_without_a_model_and_with_reasons() {
+    let dir = tempfile::tempdir().unwrap();
+    let long: String =
+        (0..80).map(|n| format!("\n\npub fn other_{n}() -> u32 {{\n    {n}\n}}\n")).collect::<Vec<_>>().concat();
+    let limit = format!("pub fn limit_of(cart: u32) -> u32 {{\n    cart.min(10)\n}}\n{long}");
+    let files = [
+        ("src/limit.rs", limit.as_str()),
+        ("src/cart.rs", "pub struct Cart;\n"),
+        ("tests/limit_test.rs", "limit_of(1)\n"),
+    ];
+    let repository = own_repository(dir.path(), &files);
+    let ticket = dir.path().join("ticket.md");
+    std::fs::write(&ticket, "# The limit is too low\n\n`limit_of` stops at ten.\n").unwrap();
+    let arguments = ["context", "--repo", repository.to_str().unwrap(), "--ticket", ticket.to_str().unwrap()];
+    let found = lines_of(&run(&[&arguments[..], &["--json"]].concat()));
+    assert_eq!(found[0]["path"], "src/limit.rs");
+    assert_eq!(found[0]["regions"][0]["symbol"], "limit_of");
+    assert_eq!((&found[0]["regions"][0]["start"], &found[0]["regions"][0]["end"]), (&1.into(), &3.into()));
+    assert_eq!(found[0]["symbols"][0]["signature"], "pub fn limit_of(cart: u32) -> u32");
+    assert!(found[0]["parts"]["mentions"].as_f64().unwrap() > 0.0);
+    assert!(found.iter().any(|file| file["path"] == "tests/limit_test.rs" && file["kind"] == "test"));
+    let shown = String::from_utf8(run(&arguments).stdout).unwrap();
+    assert!(shown.contains("  1. src/limit.rs") && shown.contains("lines 1-3 limit_of: limit"), "{shown}");
+    let packed = String::from_utf8(run(&[&arguments[..], &["--packed", "--tokens", "2000"]].concat()).stdout).unwrap();
+    assert!(packed.len() <= 6_000 && packed.contains("## Lines 1 to 3 of src/limit.rs"), "{packed}");
+    let nowhere = run(&["context", "--repo", dir.path().to_str().unwrap(), "--ticket", ticket.to_str().unwrap()]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(said.contains("cannot be read as a git repository"), "{said}");
 }

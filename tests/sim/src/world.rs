@@ -127,6 +127,7 @@ impl World {
             ids: Arc::new(SimIds(self.clockwork.clone())),
             sealer: Arc::clone(&self.sealer),
             slots: Some(self.slots),
+            model: None,
         }
     }
 

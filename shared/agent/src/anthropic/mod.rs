@@ -37,7 +37,7 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// Most bytes of a refusal that are read.
 const MAX_REFUSAL: usize = 64 * 1024;
 /// How long a stream may be silent; the API pings it well before.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 impl Messages {
     /// Uses an address such as [`BASE`] and a key; `default_model` is used where a request names none.

@@ -77,13 +77,18 @@ struct End {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta { text: String },
-    InputJsonDelta { partial_json: String },
-    ThinkingDelta { thinking: String },
-    SignatureDelta { signature: String },
-    CitationsDelta { citation: Value },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
+    #[serde(rename = "citations_delta")]
+    Citations { citation: Value },
 }
 
 /// What the API says went wrong.
@@ -96,7 +101,6 @@ pub(super) struct WireError {
 
 /// Each report is cumulative; what it leaves out stays as it was.
 #[derive(Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "these are the API's names")]
 struct WireUsage {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
@@ -201,13 +205,13 @@ impl Stream {
 impl Building {
     fn add(&mut self, delta: Delta) {
         match delta {
-            Delta::TextDelta { text } => self.append("text", &text),
-            Delta::ThinkingDelta { thinking } => self.append("thinking", &thinking),
-            Delta::SignatureDelta { signature } => self.append("signature", &signature),
-            Delta::InputJsonDelta { partial_json } => {
+            Delta::Text { text } => self.append("text", &text),
+            Delta::Thinking { thinking } => self.append("thinking", &thinking),
+            Delta::Signature { signature } => self.append("signature", &signature),
+            Delta::InputJson { partial_json } => {
                 self.input.get_or_insert_default().push_str(&partial_json);
             }
-            Delta::CitationsDelta { citation } => {
+            Delta::Citations { citation } => {
                 let citations = self.fields.entry("citations").or_insert_with(|| Value::Array(Vec::new()));
                 if !citations.is_array() {
                     *citations = Value::Array(Vec::new());
@@ -230,12 +234,9 @@ impl Building {
 
     /// The block as JSON text. A tool's input stays byte for byte as it came; one that was cut off becomes empty.
     fn text(mut self) -> Result<String, Failure> {
-        let input = match self.input.take().filter(|input| !input.trim().is_empty()) {
-            Some(input) => {
-                Some(RawValue::from_string(input).map_or_else(|_| "{}".to_owned(), |raw| raw.get().to_owned()))
-            }
-            None => None,
-        };
+        let whole =
+            |input: String| RawValue::from_string(input).map_or_else(|_| "{}".to_owned(), |raw| raw.get().to_owned());
+        let input = self.input.take().filter(|input| !input.trim().is_empty()).map(whole);
         if input.is_some() {
             self.fields.remove("input");
         }

@@ -60,7 +60,8 @@ fn prefixes(request: &Value) -> Vec<Prefix> {
     }
     let mut so_far = String::new();
     let prefix = |mut block: Value| {
-        let mark = block.get("cache_control").map(|mark| mark["ttl"].as_str().unwrap_or("5m").to_owned());
+        let mark =
+            block.get("cache_control").map(|mark| mark.get("ttl").and_then(Value::as_str).unwrap_or("5m").to_owned());
         unmarked(&mut block);
         so_far.push_str(&block.to_string());
         Prefix { hash: ContentHash::of(so_far.as_bytes()), tokens: so_far.len() / BYTES, mark }

@@ -175,14 +175,14 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
     let uses_tool = content
         .as_array()
         .is_some_and(|blocks| blocks.iter().any(|block| block.get("type") == Some(&json!("tool_use"))));
-    let answer = answered(&state, &body, number, content, uses_tool);
+    let answer = answered(&state, &body, number, &content, uses_tool);
     let id = format!("req_{number:06}");
     (StatusCode::OK, [("content-type", "text/event-stream"), ("request-id", id.as_str())], sse::stream(&answer))
         .into_response()
 }
 
 /// The whole answer: what the script says after a thought that is bound to all that was said before.
-fn answered(state: &Shared, body: &[u8], number: usize, content: Value, uses_tool: bool) -> Value {
+fn answered(state: &Shared, body: &[u8], number: usize, content: &Value, uses_tool: bool) -> Value {
     let output = content.to_string().len() / 4;
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let usage = state.cache.lock().unwrap_or_else(PoisonError::into_inner).serve(&request, output);

@@ -248,7 +248,8 @@ pub(crate) fn prefixes(body: &[u8]) -> Vec<String> {
     let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
     unmarked(&mut request);
     let messages = request.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut so_far = format!("{}\n{}\n", request["tools"], request["system"]);
+    let part = |name: &str| request.get(name).map(ToString::to_string).unwrap_or_default();
+    let mut so_far = format!("{}\n{}\n", part("tools"), part("system"));
     let mut signatures = vec![signature(&so_far)];
     for message in messages {
         so_far.push_str(&message.to_string());
