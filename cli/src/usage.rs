@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use comfy_table::{ContentArrangement, Table, presets};
 use domain::money::Usd;
+use domain::state::Stage;
 use domain::ticket::Ticket;
 use engine::call::{self, CallRecord};
 use serde_json::json;
@@ -43,10 +44,15 @@ impl Sum {
     }
 }
 
+fn name(stage: Option<Stage>) -> &'static str {
+    stage.map_or("other", Stage::as_str)
+}
+
 /// Sums by stage and model, and over everything.
 #[derive(Default)]
 pub(crate) struct Usage {
-    rows: BTreeMap<(String, String), Sum>,
+    /// In the order in which a ticket meets the stages.
+    rows: BTreeMap<(Option<Stage>, String), Sum>,
     total: Sum,
 }
 
@@ -55,8 +61,7 @@ impl Usage {
     pub(crate) fn of<'a>(records: impl Iterator<Item = &'a CallRecord>) -> Self {
         let mut usage = Self::default();
         for record in records {
-            let stage = record.stage.map_or("other", domain::state::Stage::as_str).to_owned();
-            usage.rows.entry((stage, record.model.clone())).or_default().add(record);
+            usage.rows.entry((record.stage, record.model.clone())).or_default().add(record);
             usage.total.add(record);
         }
         usage
@@ -68,7 +73,7 @@ impl Usage {
         table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["stage", "model", "calls", "tokens in", "cached", "tokens out", "cost"]);
         for ((stage, model), sum) in &self.rows {
-            table.add_row([vec![stage.clone(), model.clone()], sum.cells().to_vec()].concat());
+            table.add_row([vec![name(*stage).to_owned(), model.clone()], sum.cells().to_vec()].concat());
         }
         table.add_row([vec!["all".to_owned(), String::new()], self.total.cells().to_vec()].concat());
         table.to_string()
@@ -99,7 +104,7 @@ pub(crate) async fn run(client: &Client, k: Option<&str>, month: Option<&str>, o
     let of = k.unwrap_or(month);
     for ((stage, model), sum) in &usage.rows {
         out.object(&json!({
-            "of": of, "stage": stage, "model": model, "calls": sum.calls, "tokens_in": sum.input,
+            "of": of, "stage": name(*stage), "model": model, "calls": sum.calls, "tokens_in": sum.input,
             "tokens_cached": sum.cached, "tokens_out": sum.output, "cost_micros": sum.cost.micros(),
         }));
     }

@@ -79,12 +79,12 @@ pub fn cost(model: &str, usage: &Usage) -> Usd {
 }
 
 /// Most a call can cost: nothing of it is in a cache, all of it is written to one, and the answer is as long as it may
-/// be. What stays the same for a whole run (tools, rules and task) is kept longer, at a higher price.
+/// be. What is the same in every conversation (tools and rules) is kept longer, at a higher price.
 pub fn most(request: &ModelRequest) -> Usd {
     let model = request.model.as_ref().map_or(DEFAULT_MODEL, |model| model.as_str());
     let bytes = |value: serde_json::Result<Vec<u8>>| value.map_or(0, |bytes| bytes.len() as u64);
-    let steady = bytes(serde_json::to_vec(&(&request.system, &request.tools, request.messages.first())));
-    let moving = bytes(serde_json::to_vec(&request.messages.get(1..)));
+    let steady = bytes(serde_json::to_vec(&(&request.system, &request.tools)));
+    let moving = bytes(serde_json::to_vec(&request.messages));
     let usage = Usage {
         cache_write: moving / BYTES_PER_TOKEN,
         cache_write_long: steady / BYTES_PER_TOKEN,

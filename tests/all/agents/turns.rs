@@ -66,6 +66,9 @@ async fn a_change_of_more_than_forty_turns_reads_nine_tenths_from_the_cache() {
     world.model.answer_next(json!([call("toolu_back", "edit", &back)]));
     world.model.answer_next(json!([call("toolu_end", "finish", &json!({ "summary": "Done." }))]));
     world.say("wil", "SHOP-1", "implement").await;
+    for turns in [10, 20, 30, 40] {
+        world.until(&format!("{turns} turns"), || async { (changing(&world).len() >= turns).then_some(()) }).await;
+    }
     let ticket = world.reaches("SHOP-1", "in_review").await;
     let mut requests = changing(&world);
     assert_eq!(requests.len(), 46);

@@ -49,7 +49,7 @@ fn the_demo_ends_with_a_branch_that_holds_the_change() {
     assert_eq!(refused.status.code(), Some(3));
     let used = lines_of(&run(&["--data", data, "--json", "usage", "KAN-22"]));
     let stages: Vec<&str> = used.iter().map(|row| row["stage"].as_str().unwrap()).collect();
-    assert_eq!(stages, ["analyze", "implement", "plan", "refine", "review"]);
+    assert_eq!(stages, ["analyze", "refine", "plan", "implement", "review"]);
     let month = String::from_utf8(run(&["--data", data, "usage"]).stdout).unwrap();
     assert!(month.contains("tokens in") && month.contains("scripted"), "{month}");
     let none = String::from_utf8(run(&["--data", data, "usage", "--month", "2001-01"]).stdout).unwrap();

@@ -97,7 +97,7 @@ async fn people_see_each_step_of_the_way() {
     let plan = plan.replace(&hash, "HASH").replace(&base, "BASE");
     let plan = plan.split("<!--").next().unwrap().trim_end();
     insta::assert_snapshot!(plan, @r"
-    **Plan v1 · `HASH`** · confidence high · about $0.07
+    **Plan v1 · `HASH`** · confidence high · about $0.06
 
     Raise the tax (3 file(s)).
 

@@ -31,9 +31,10 @@ struct CacheControl {
     ttl: &'static str,
 }
 
-/// For what stays the same during a whole run: people and checks take longer than minutes.
+/// For what is the same in every conversation of a stage, whoever's it is.
 const HOUR: CacheControl = CacheControl { r#type: "ephemeral", ttl: "1h" };
-/// For what the next turn begins with.
+/// For what the next turn begins with: turns follow each other within seconds, and each use begins the minutes anew.
+/// An hour would cost twice the price of reading instead of five quarters, and most conversations have two or three turns.
 const MINUTES: CacheControl = CacheControl { r#type: "ephemeral", ttl: "5m" };
 
 #[derive(Serialize)]
@@ -71,8 +72,8 @@ enum WireWhat<'a> {
     ToolResult { tool_use_id: &'a str, content: &'a str, is_error: bool },
 }
 
-/// Writes a request. Four prefixes are kept: tools with rules and the task for an hour, and our last two messages for
-/// minutes, the one before last in case that a slow turn lets the last one go.
+/// Writes a request. Four prefixes are kept: tools with rules, the task, and our last two messages, the one before last in
+/// case that a slow turn lets the last one go.
 pub(super) fn wire<'a>(request: &'a ModelRequest, model: &'a str) -> Result<WireRequest<'a>, Failure> {
     let ours = |message: &Utterance| matches!(message, Utterance::User { .. });
     let tail: Vec<usize> =
@@ -81,7 +82,7 @@ pub(super) fn wire<'a>(request: &'a ModelRequest, model: &'a str) -> Result<Wire
     for (at, message) in request.messages.iter().enumerate() {
         messages.push(match message {
             Utterance::User { blocks } => {
-                let mark = if at == 0 { Some(HOUR) } else { tail.contains(&at).then_some(MINUTES) };
+                let mark = (at == 0 || tail.contains(&at)).then_some(MINUTES);
                 WireMessage { role: "user", content: WireContent::Ours(marked(blocks, mark)) }
             }
             Utterance::Assistant { opaque } => {
