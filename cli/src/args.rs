@@ -315,6 +315,9 @@ pub struct Doctor {
     /// Also makes one small live call, which costs less than a cent; of the default model unless one is named.
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub model: Option<Option<String>>,
+    /// The model that `serve` uses where nobody names one.
+    #[arg(long, env = "PRFACTORY_MODEL", hide = true)]
+    pub default_model: Option<String>,
 }
 
 /// Arguments of `serve`.

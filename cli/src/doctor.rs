@@ -62,7 +62,9 @@ pub(crate) async fn run(data: &Path, args: &crate::args::Doctor, out: Output) ->
 
 /// Asks the provider whether it knows the key, which costs nothing, and on request makes one small call.
 async fn model(args: &crate::args::Doctor, checks: &mut Vec<Check>) {
-    let Some(access) = ModelAccess::of(&args.provider, args.model.clone().flatten()) else {
+    let Some(access) =
+        ModelAccess::of(&args.provider, args.model.clone().flatten().or_else(|| args.default_model.clone()))
+    else {
         let without = if args.model.is_some() { "; no call was made" } else { "" };
         let say = format!("ANTHROPIC_API_KEY is not set{without}; `serve` needs it, `demo` does without");
         checks.push(check("model", Some(say)));

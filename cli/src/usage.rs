@@ -85,7 +85,7 @@ pub(crate) async fn run(client: &Client, k: Option<&str>, month: Option<&str>, o
     let (engine, ctx) = (&client.system().engine, client.ctx());
     let now: String = engine.clock.now().to_string().chars().take(7).collect();
     let month = month.unwrap_or(&now);
-    if jiff::civil::Date::strptime("%Y-%m-%d", format!("{month}-01")).is_err() {
+    if month.len() != 7 || jiff::civil::Date::strptime("%Y-%m-%d", format!("{month}-01")).is_err() {
         bail!("`{month}` is no month; write it as 2026-11");
     }
     let tickets: Vec<Ticket> = match k {

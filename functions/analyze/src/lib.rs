@@ -61,7 +61,7 @@ impl Work for Analyze {
         let questions = match questions {
             Some(questions) => {
                 let hash = artifact::store(&self.engine, &input.ctx, &questions).await?;
-                let questions = ArtifactRef { version, hash, changed: String::new() };
+                let questions = ArtifactRef { version: ticket.next_questions(), hash, changed: String::new() };
                 rows.push(artifact::row(&input.ctx, &ticket.id, "QUESTION", &questions, now));
                 Some(questions)
             }

@@ -49,11 +49,19 @@ pub async fn plan_of(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Resul
 }
 
 impl Facts {
-    /// Adds the shape of the repository and the files most like the ticket.
+    /// Adds the shape of the repository and the files most like the ticket; those that analysis or plan name count as
+    /// mentioned in it.
     #[must_use]
     pub fn with_repository(mut self, tree: &dyn SourceTree) -> Self {
-        if let Some(text) = &self.ticket {
-            let selection = context::select(&context::Index::of(tree), text);
+        if let Some(ticket) = &self.ticket {
+            let relevant = self.analysis.iter().flat_map(|analysis| &analysis.relevant_files);
+            let planned = self.plan.iter().flat_map(|plan| &plan.body.files).map(|file| &file.path);
+            let mut text = ticket.clone();
+            for path in relevant.chain(planned) {
+                text.body.push('\n');
+                text.body.push_str(path.as_str());
+            }
+            let selection = context::select(&context::Index::of(tree), &text);
             self.repository = Some(context::pack(tree, &selection, REPOSITORY));
         }
         self

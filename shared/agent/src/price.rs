@@ -64,10 +64,14 @@ fn millions(tokens: u64) -> f64 {
 
 /// What a call cost.
 pub fn cost(model: &str, usage: &Usage) -> Usd {
+    let small = |price: &Price| price.small.filter(|_| usage.total_input() <= price.small_up_to);
+    priced(model, usage, &small)
+}
+
+fn priced(model: &str, usage: &Usage, small: &dyn Fn(&Price) -> Option<Small>) -> Usd {
     price_of(model).map_or(Usd::ZERO, |price| {
         let full = Small { input: price.input, output: price.output, cache_read: price.cache_read };
-        let small = price.small.filter(|_| usage.total_input() <= price.small_up_to);
-        let Small { input, output, cache_read } = small.unwrap_or(full);
+        let Small { input, output, cache_read } = small(&price).unwrap_or(full);
         dollars(
             millions(usage.input) * input
                 + millions(usage.output) * output
@@ -91,7 +95,8 @@ pub fn most(request: &ModelRequest) -> Usd {
         output: u64::from(request.max_tokens),
         ..Usage::default()
     };
-    cost(model, &usage)
+    // An estimate that is a little short must not bring a price that is a fifth.
+    priced(model, &usage, &|_| None)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::artifact::{Analysis, Answer, Plan, Questions, Refinement, Review};
+use domain::artifact::{Analysis, Answer, Answered, Plan, Questions, Refinement, Review};
 use domain::policy::Policy;
 use domain::prompt::PromptName;
 use domain::ticket::TicketText;
@@ -43,11 +43,16 @@ pub struct Facts {
 pub(crate) const SYSTEM: &str = include_str!("../prompts/system.md");
 
 /// What a new conversation is told when the one before became too long.
-pub(crate) fn going_on(diff: &str) -> String {
+pub(crate) fn going_on(diff: &str, told: &[Answered]) -> String {
     let so_far = if diff.is_empty() {
         "Nothing was changed yet.".to_owned()
     } else {
         format!("What was changed so far is there already:\n{}", verbatim("diff", diff))
+    };
+    let asked: Vec<String> = told.iter().map(|told| format!("{}\nAnswer: {}", told.question, told.answer)).collect();
+    let so_far = match asked.as_slice() {
+        [] => so_far,
+        some => format!("{so_far}\nPeople were asked, and answered:\n{}", untrusted("answers", &some.join("\n"))),
     };
     include_str!("../prompts/going-on.md").trim_end().replace("{{so_far}}", &so_far)
 }
@@ -149,6 +154,9 @@ impl Facts {
             return String::new();
         };
         let mut text = String::new();
+        for answered in &questions.answered {
+            let _ = write!(text, "Before: {}\n   Answer: {}\n", answered.question, answered.answer);
+        }
         for question in &questions.questions {
             let answer = self.answers.iter().find(|answer| answer.number == question.number);
             let answer = answer.map_or(question.default.as_str(), |answer| answer.text.as_str());
@@ -172,6 +180,7 @@ mod tests {
         let path = RepoPath::parse("src/cart.py").unwrap();
         let questions = Questions {
             understanding: "A button.".to_owned(),
+            answered: Vec::new(),
             questions: vec![Question {
                 number: 1,
                 category: "scope".to_owned(),
@@ -222,7 +231,10 @@ mod tests {
             insta::assert_snapshot!(name.as_str(), render(name, &Policy::standard(), &facts()));
         }
         insta::assert_snapshot!("system", SYSTEM);
-        insta::assert_snapshot!("going-on", going_on("--- a\n+++ b\n"));
+        insta::assert_snapshot!(
+            "going-on",
+            going_on("--- a\n+++ b\n", &[Answered { question: "Where?".to_owned(), answer: "There.".to_owned() }])
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A question to people in the middle of a run: the run stops there and goes on with their answer.
 
-use domain::artifact::{Answer, ArtifactRef, Question as Asked, Questions};
+use domain::artifact::{Answer, Answered, ArtifactRef, Question as Asked, Questions};
 use domain::error::Failure;
 use domain::hash::ContentHash;
 use domain::input::Outcome;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::untrusted::untrusted;
 
 /// Most questions of one run.
-const MAX_ASKED: u32 = 3;
+const MAX_ASKED: usize = 3;
 /// Longest question or default, in bytes.
 const MAX_TEXT: usize = 2_000;
 
@@ -35,15 +35,25 @@ pub struct Asking {
     pub(crate) id: String,
     /// The results of its turn; the one of the call itself is still empty.
     pub(crate) blocks: Vec<Block>,
+    /// The question.
+    #[serde(default)]
+    pub(crate) question: String,
+}
+
+impl Question {
+    pub(crate) fn text(&self) -> &str {
+        self.question.trim()
+    }
 }
 
 impl Asking {
-    /// The results with the answer in its place.
-    pub(crate) fn answered(self, answers: Option<&[Answer]>) -> Vec<Block> {
+    /// The results with the answer in its place, and what was asked and answered.
+    pub(crate) fn answered(self, answers: Option<&[Answer]>) -> (Vec<Block>, Answered) {
         let said: Vec<&str> = answers.unwrap_or_default().iter().map(|answer| answer.text.as_str()).collect();
+        let answered = Answered { question: self.question, answer: said.join("\n") };
         let said = match said.as_slice() {
             [] => "Nobody answered; take the default.".to_owned(),
-            some => untrusted("answer", &some.join("\n")),
+            _ => untrusted("answer", &answered.answer),
         };
         let mut blocks = self.blocks;
         for block in &mut blocks {
@@ -53,12 +63,12 @@ impl Asking {
                 result.text.clone_from(&said);
             }
         }
-        blocks
+        (blocks, answered)
     }
 }
 
 /// Reads a question; the error is written for the model.
-pub(crate) fn read(input: &Value, asked: u32, already: bool) -> Result<Question, String> {
+pub(crate) fn read(input: &Value, asked: usize, already: bool) -> Result<Question, String> {
     let question: Question =
         serde_json::from_value(input.clone()).map_err(|error| format!("The input does not fit the schema: {error}"))?;
     if already {
@@ -83,18 +93,26 @@ pub(crate) async fn put(
 ) -> Result<Turn, Failure> {
     let ticket = &input.ticket;
     let stage = ticket.state.stage().map_or("work", domain::state::Stage::as_str);
+    // The next conversation is told of every answer, not of the last ones alone.
+    let mut answered = Vec::new();
+    if let (Some(asked), Some(answers)) = (&ticket.questions, &ticket.answers) {
+        let before: Questions = artifact::load(engine, &input.ctx, &asked.hash).await?;
+        let answers: Vec<Answer> = artifact::load(engine, &input.ctx, &answers.hash).await?;
+        answered = before.with_answers(&answers);
+    }
     let questions = Questions {
+        answered,
         understanding: format!("Something came up in the middle of the work ({stage}); it goes on with your answer."),
         questions: vec![Asked {
             number: 1,
             category: stage.to_owned(),
-            text: question.question.trim().to_owned(),
+            text: question.text().to_owned(),
             default: question.default.trim().to_owned(),
             options: Vec::new(),
         }],
     };
     let hash = artifact::store(engine, &input.ctx, &questions).await?;
-    let version = ticket.questions.as_ref().map_or(1, |before| before.version + 1);
+    let version = ticket.next_questions();
     let questions = ArtifactRef { version, hash, changed: String::new() };
     let row = artifact::row(&input.ctx, &ticket.id, "QUESTION", &questions, input.now);
     Ok(Turn::done(Outcome::FollowUp { questions, checkpoint }, vec![row]))

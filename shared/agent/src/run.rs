@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::Timestamp;
+use domain::artifact::Answered;
 use domain::change_set::FileChange;
 use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
@@ -50,6 +51,9 @@ pub struct Checkpoint {
     /// When that was.
     #[serde(default)]
     pub since: Option<Timestamp>,
+    /// The ticket's run then; another one means that people held it up in between, whose time is not the run's.
+    #[serde(default)]
+    pub run: u64,
     /// What the last turns did, to notice going round in circles.
     #[serde(default)]
     pub trail: Trail,
@@ -59,9 +63,9 @@ pub struct Checkpoint {
     /// What people were asked; its answer goes on from here.
     #[serde(default)]
     pub asking: Option<Asking>,
-    /// How often people were asked.
+    /// What people were asked and answered so far.
     #[serde(default)]
-    pub asked: u32,
+    pub told: Vec<Answered>,
 }
 
 /// What one run is to do.
@@ -101,10 +105,14 @@ pub async fn step<T: Output, D>(
     input: &TurnInput,
 ) -> Result<Step<D>, Failure> {
     let mut state = opened(task, input)?;
-    state.since.get_or_insert(input.now);
+    if state.run != input.ticket.run || state.since.is_none() {
+        (state.run, state.since) = (input.ticket.run, Some(input.now));
+    }
     let mut jail = Jail::new(base, state.changes.clone());
     if let Some(asking) = state.asking.take() {
-        state.messages.push(Utterance::User { blocks: asking.answered(input.reply.as_deref()) });
+        let (blocks, answered) = asking.answered(input.reply.as_deref());
+        state.messages.push(Utterance::User { blocks });
+        state.told.push(answered);
     }
     let taken = match &input.answer {
         Some(answer) => take(task, answer, &mut state, &mut jail)?,
@@ -177,7 +185,10 @@ fn take<T: Output, D>(
             return Err(Failure::new(Fault::Invalid, say));
         }
     }
-    state.messages.push(Utterance::Assistant { opaque: answer.opaque.clone() });
+    let silent = answer.opaque.trim() == "[]";
+    if !silent {
+        state.messages.push(Utterance::Assistant { opaque: answer.opaque.clone() });
+    }
     let mut turn = calls(task, &answer.calls, state, jail);
     if let Some(done) = turn.done.take() {
         return Ok(Taken::Done(done));
@@ -199,11 +210,14 @@ fn take<T: Output, D>(
         turn.blocks.push(Block::Text { text: say.to_owned() });
     }
     if let Some((id, question)) = turn.question {
-        state.asked += 1;
-        state.asking = Some(Asking { id, blocks: turn.blocks });
+        state.asking = Some(Asking { id, blocks: turn.blocks, question: question.text().to_owned() });
         return Ok(Taken::Question(question));
     }
-    state.messages.push(Utterance::User { blocks: turn.blocks });
+    match state.messages.last_mut() {
+        // Nothing was said that could be answered: two messages of ours in a row would be none.
+        Some(Utterance::User { blocks }) if silent => blocks.extend(turn.blocks),
+        _ => state.messages.push(Utterance::User { blocks: turn.blocks }),
+    }
     Ok(Taken::Ask)
 }
 
@@ -214,7 +228,8 @@ fn anew(state: &mut Checkpoint, jail: &Jail) -> Result<(), Failure> {
     };
     let mut blocks: Vec<Block> = blocks.iter().take(1).cloned().collect();
     let change_set = jail.change_set().map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
-    blocks.push(Block::Text { text: crate::prompt::going_on(&workspace::diff(jail.base().as_ref(), &change_set)) });
+    let diff = workspace::diff(jail.base().as_ref(), &change_set);
+    blocks.push(Block::Text { text: crate::prompt::going_on(&diff, &state.told) });
     state.messages = vec![Utterance::User { blocks }];
     state.trail = Trail::default();
     Ok(())
@@ -275,7 +290,7 @@ fn calls<T: Output, D>(task: &Task<'_, T, D>, calls: &[ToolCall], state: &mut Ch
                     Err(error.text)
                 }
             },
-            ASK if task.tools.asks() => match question::read(&call.input, state.asked, made.question.is_some()) {
+            ASK if task.tools.asks() => match question::read(&call.input, state.told.len(), made.question.is_some()) {
                 Ok(question) => {
                     made.question = Some((call.id.clone(), question));
                     Ok(String::new())

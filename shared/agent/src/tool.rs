@@ -2,11 +2,10 @@
 
 use domain::path::RepoPath;
 use engine::port::{ToolCall, ToolSpec};
-use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use workspace::Jail;
+use workspace::{Jail, glob};
 
 use crate::question::Question;
 use crate::untrusted::verbatim;
@@ -42,8 +41,10 @@ const MAX_RESULT: usize = 30_000;
 const MAX_HITS: usize = 100;
 /// Most paths of one list.
 const MAX_PATHS: usize = 500;
-/// Most files that are parsed for one search of a definition.
-const MAX_PARSED: usize = 100;
+/// Most bytes that are parsed for one search of a definition.
+const MAX_PARSED: usize = 2 * 1024 * 1024;
+/// Most calls that run at once.
+const AT_ONCE: usize = 4;
 
 /// Lists files, by a glob such as `src/**/*.rs` where one is given.
 #[derive(Deserialize, JsonSchema)]
@@ -174,11 +175,15 @@ pub(crate) fn reads(name: &str) -> bool {
 
 /// Runs calls that only read, each on a thread of its own; the results are in the order of the calls.
 pub(crate) fn run_at_once(tools: Tools, jail: &Jail, calls: &[ToolCall]) -> Vec<Result<String, String>> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = calls.iter().map(|call| scope.spawn(move || run_reading(tools, jail, call))).collect();
-        let broken = || Err("The tool broke off; ask for less.".to_owned());
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect()
-    })
+    let at_once = |calls: &[ToolCall]| {
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                calls.iter().map(|call| scope.spawn(move || run_reading(tools, jail, call))).collect();
+            let broken = || Err("The tool broke off; ask for less.".to_owned());
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect::<Vec<_>>()
+        })
+    };
+    calls.chunks(AT_ONCE).flat_map(at_once).collect()
 }
 
 /// Runs a call that only reads.
@@ -247,20 +252,15 @@ fn capped(text: String) -> String {
     format!("{}\n… {} bytes left out; ask for less …\n{}", part(0..head), tail - head, part(tail..text.len()))
 }
 
-fn matcher(glob: Option<&str>) -> Result<Option<GlobMatcher>, String> {
-    let glob = glob.map(|glob| GlobBuilder::new(glob).literal_separator(false).build()).transpose();
-    Ok(glob.map_err(|error| format!("The glob cannot be used: {error}"))?.map(|glob| glob.compile_matcher()))
-}
-
 fn list(jail: &Jail, input: &ListInput) -> Result<String, String> {
-    let glob = matcher(input.glob.as_deref())?;
+    let glob = input.glob.as_deref().map(glob).transpose().map_err(|error| error.to_string())?;
     let files: Vec<RepoPath> =
         jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))).collect();
     let mut lines: Vec<String> = files.iter().take(MAX_PATHS).map(ToString::to_string).collect();
     if files.len() > MAX_PATHS {
         lines.push(format!("… and {} more", files.len() - MAX_PATHS));
     }
-    Ok(if lines.is_empty() { "No file matches.".to_owned() } else { lines.join("\n") })
+    Ok(if lines.is_empty() { "No file matches.".to_owned() } else { verbatim("repository", &lines.join("\n")) })
 }
 
 fn search(jail: &Jail, input: &SearchInput) -> Result<String, String> {
@@ -288,29 +288,37 @@ fn definitions(jail: &Jail, input: &SearchInput, most: usize) -> Result<Vec<Stri
         return Err("`query` must be a name.".to_owned());
     }
     let (mut exact, mut partly) = (Vec::new(), Vec::new());
-    let glob = matcher(input.glob.as_deref())?;
-    let mut parsed = 0;
+    let glob = input.glob.as_deref().map(glob).transpose().map_err(|error| error.to_string())?;
+    let (mut left, mut looked) = (MAX_PARSED, true);
     for path in jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))) {
-        let Ok(text) = jail.read(&path) else { continue };
+        let Some(text) =
+            Some(&path).filter(|path| context::is_outlined(path.as_str())).and_then(|path| jail.read(path).ok())
+        else {
+            continue;
+        };
         if !text.to_lowercase().contains(&wanted) {
             continue;
         }
-        parsed += 1;
-        if parsed > MAX_PARSED || exact.len() >= most {
+        if left < text.len() || exact.len() >= most {
+            looked = false;
             break;
         }
+        left -= text.len();
         for symbol in context::outline(path.as_str(), &text) {
             let name = symbol.name.to_lowercase();
             let line = format!("{path}:{}: {}", symbol.line, symbol.signature);
             if name == wanted {
                 exact.push(line);
-            } else if name.contains(&wanted) {
+            } else if partly.len() < most && name.contains(&wanted) {
                 partly.push(line);
             }
         }
     }
     exact.extend(partly);
     exact.truncate(most);
+    if !looked && exact.len() < most {
+        exact.push("… not every file was looked at; narrow the search with a glob".to_owned());
+    }
     Ok(exact)
 }
 

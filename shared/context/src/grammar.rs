@@ -2,12 +2,17 @@
 
 use std::ops::ControlFlow;
 
+use crate::definition::{Family, family};
 use tree_sitter::{Language, ParseOptions, Parser, Tree};
 
 /// Larger texts are not parsed.
 const MAX_PARSE: usize = 512 * 1024;
 /// How often a parser may ask whether to go on; far more than a file of half a megabyte takes.
-const MAX_STEPS: u32 = 2_000_000;
+const MAX_STEPS: u32 = 50_000;
+/// Bytes that a parser is given at once: what it reads again is counted by so many.
+const CHUNK: usize = 512;
+/// How often a parser may read the whole text; more means that it looks for an end that is not there, again and again.
+const MAX_READS: usize = 40;
 
 /// A language that can be parsed.
 pub(crate) struct Grammar {
@@ -96,6 +101,11 @@ const PHP: &[&str] = &[
     "method_declaration",
 ];
 
+/// Whether the definitions of a file can be told.
+pub fn is_outlined(path: &str) -> bool {
+    Grammar::of(path).is_some() || family(path) != Family::None
+}
+
 impl Grammar {
     /// The grammar for a path, by its extension.
     pub(crate) fn of(path: &str) -> Option<Self> {
@@ -129,7 +139,15 @@ impl Grammar {
             if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let bytes = text.as_bytes();
-        let mut chunk = |at: usize, _| bytes.get(at..).unwrap_or_default();
-        parser.parse_with_options(&mut chunk, None, Some(ParseOptions::new().progress_callback(&mut go_on)))
+        let mut left = bytes.len().saturating_mul(MAX_READS) + 64 * CHUNK;
+        let mut chunk = |at: usize, _| {
+            left = left.saturating_sub(CHUNK);
+            let end = if left == 0 { at } else { (at + CHUNK).min(bytes.len()) };
+            bytes.get(at..end).unwrap_or_default()
+        };
+        let options = ParseOptions::new().progress_callback(&mut go_on);
+        let tree = parser.parse_with_options(&mut chunk, None, Some(options));
+        // Whoever was cut off saw another text.
+        tree.filter(|_| left > 0)
     }
 }

@@ -14,6 +14,7 @@ mod region;
 mod syntax;
 mod token;
 
+pub use grammar::is_outlined;
 pub use index::Index;
 pub use kind::Kind;
 pub use outline::{Symbol, outline};

@@ -23,6 +23,8 @@ pub struct Symbol {
     pub depth: usize,
 }
 
+/// Longest name, in characters.
+const MAX_NAME: usize = 200;
 /// Longest signature, in characters.
 const MAX_SIGNATURE: usize = 160;
 /// Most definitions of one file.
@@ -89,7 +91,7 @@ fn symbol(node: Node<'_>, grammar: &Grammar, text: &str, depth: usize) -> Option
         "const_item" | "static_item" | "preproc_def" | "preproc_function_def" => node.child_by_field_name("value"),
         _ => node.child_by_field_name("body"),
     };
-    let name = text.get(name(node)?.byte_range())?.to_owned();
+    let name: String = text.get(name(node)?.byte_range())?.chars().take(MAX_NAME).collect();
     let end = body.map_or(node.end_byte(), |body| body.start_byte());
     let signature = one_line(text.get(node.start_byte()..end)?.trim_end().trim_end_matches(['{', '=']));
     Some(Symbol { name, signature, line: node.start_position().row + 1, end: node.end_position().row + 1, depth })
@@ -209,6 +211,14 @@ mod tests {
         assert!(outline("a.py", &deep).is_empty());
         let nested: Vec<String> = (0..1_500).map(|n| format!("{}class C{n}:", " ".repeat(n))).collect();
         assert!(!outline("a.py", &nested.join("\n")).is_empty());
-        let _ = outline("a.js", &"`${".repeat(50_000));
+        assert!(outline("a.js", &"`${".repeat(50_000)).is_empty());
+        // Each of these has a comment or a string without an end, which a parser looks for from every place anew.
+        for (path, part) in [("A.java", "/* \n"), ("a.js", "/* \n"), ("a.rs", "r#\" \n"), ("a.py", "\"\"\" \n'")] {
+            let hostile = format!("class Tax {{}}\n{}", part.repeat(400_000 / part.len()));
+            assert!(outline(path, &hostile).len() < 10, "{path}");
+        }
+        let honest: String =
+            (0..12_000).map(|n| format!("def f{n}(x):  # {n}\n    return x\n")).collect::<Vec<_>>().concat();
+        assert_eq!(outline("a.py", &honest).len(), 2_000, "{} bytes are parsed", honest.len());
     }
 }

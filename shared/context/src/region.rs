@@ -28,6 +28,8 @@ const MAX_LINES: usize = 80;
 const WINDOW: usize = 60;
 /// Lines from one window to the next.
 const STRIDE: usize = 20;
+/// Terms of one line that count; a line of data may have thousands.
+const MAX_TELLING: usize = 40;
 /// Terms that are named as the reason.
 const REASONS: usize = 6;
 
@@ -39,6 +41,7 @@ pub fn regions(text: &str, symbols: &[Symbol], worths: &BTreeMap<String, f64>, m
         .filter(|symbol| symbol.end - symbol.line < MAX_LINES)
         .map(|symbol| (symbol.line, symbol.end, Some(symbol.name.as_str())))
         .collect();
+    candidates.dedup_by_key(|(start, end, _)| (*start, *end));
     let windows = (0..lines.len()).step_by(STRIDE).map(|at| (at + 1, (at + WINDOW).min(lines.len()), None));
     candidates.extend(windows);
     let mut scored: Vec<Region> = candidates.into_iter().filter_map(|candidate| scored(&lines, candidate)).collect();
@@ -60,7 +63,7 @@ fn telling(line: &str, worths: &BTreeMap<String, f64>) -> Vec<(String, f64)> {
     let mut found = Vec::new();
     words(line, |word| {
         terms_of(word, |term| {
-            if let Some(worth) = worths.get(term) {
+            if let Some(worth) = worths.get(term).filter(|_| found.len() < MAX_TELLING) {
                 found.push((term.to_owned(), *worth));
             }
         });

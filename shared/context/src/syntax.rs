@@ -1,14 +1,16 @@
 //! Whether a text is still one of its language: the check before a change is handed in.
 
+use std::collections::BTreeSet;
+
 use tree_sitter::Tree;
 
 use crate::grammar::Grammar;
 
 /// The first line that a change broke, with what is wrong; `None` where nothing is, or where nobody can tell.
 ///
-/// `before` is the text that was there, if any: what was broken before is not held against a change, since no grammar
-/// knows every dialect.
-pub fn broken(path: &str, before: Option<&str>, after: &str) -> Option<(usize, String)> {
+/// `before` are the texts that it comes from, if any: a line that was broken there is not held against a change, since no
+/// grammar knows every dialect.
+pub fn broken(path: &str, before: &[&str], after: &str) -> Option<(usize, String)> {
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.rsplit_once('.').map(|(_, extension)| extension) {
         // These may have comments, and are named like what may not.
@@ -29,19 +31,22 @@ pub fn broken(path: &str, before: Option<&str>, after: &str) -> Option<(usize, S
 
 type Check<'a> = &'a dyn Fn(&str) -> Option<(usize, String)>;
 
-fn settings(before: Option<&str>, after: &str, check: Check<'_>) -> Option<(usize, String)> {
-    let known = before.and_then(check).is_some();
+fn settings(before: &[&str], after: &str, check: Check<'_>) -> Option<(usize, String)> {
+    let known = before.iter().any(|text| check(text).is_some());
     check(after).filter(|_| !known)
 }
 
-fn code(path: &str, before: Option<&str>, after: &str) -> Option<(usize, String)> {
+fn code(path: &str, before: &[&str], after: &str) -> Option<(usize, String)> {
     let grammar = Grammar::of(path)?;
-    let after = errors(&grammar.parse(after)?);
-    let before = before.and_then(|text| Some(errors(&grammar.parse(text)?).len())).unwrap_or(0);
-    if after.len() <= before {
-        return None;
+    let mut known = BTreeSet::new();
+    for text in before {
+        let lines: Vec<&str> = text.lines().collect();
+        let broken = errors(&grammar.parse(text)?);
+        known.extend(broken.iter().filter_map(|(line, _)| lines.get(line - 1)).map(|line| line.trim()));
     }
-    after.into_iter().next()
+    let lines: Vec<&str> = after.lines().collect();
+    let new = |line: usize| !lines.get(line - 1).is_some_and(|text| known.contains(text.trim()));
+    errors(&grammar.parse(after)?).into_iter().find(|(line, _)| new(*line))
 }
 
 /// The places that do not parse, in order.
@@ -72,13 +77,16 @@ mod tests {
 
     #[test]
     fn what_a_change_breaks_is_named_and_what_was_broken_is_not() {
-        assert_eq!(broken("a.py", Some("x = 1\n"), "x = 1\ndef f(:\n    pass\n").map(|(line, _)| line), Some(2));
-        assert_eq!(broken("a.rs", None, "fn main() {\n    let x = (1;\n}\n").map(|(line, _)| line), Some(2));
-        assert_eq!(broken("a.py", Some("def f(:\n"), "def f(:\nx = 1\n"), None, "it was broken before");
-        assert_eq!(broken("a.ts", None, "export const x: number = 1\n"), None);
-        assert_eq!(broken("a.json", None, "{\n  \"a\": 1,\n}\n").map(|(line, _)| line), Some(3));
-        assert_eq!(broken("a.toml", Some("a = 1\n"), "a = 1\nb = \n").map(|(line, _)| line), Some(2));
-        assert_eq!(broken("tsconfig.json", None, "{ // why\n}"), None, "comments are fine there");
-        assert_eq!(broken("notes.txt", None, "((("), None, "nobody can tell");
+        let line = |path: &str, before: &[&str], after: &str| broken(path, before, after).map(|(line, _)| line);
+        assert_eq!(line("a.py", &["x = 1\n"], "x = 1\ndef f(:\n    pass\n"), Some(2));
+        assert_eq!(line("a.rs", &[], "fn main() {\n    let x = (1;\n}\n"), Some(2));
+        let old = "x = ?\ny = 1\n";
+        assert_eq!(line("a.py", &[old], "x = ?\ny = 2\n"), None, "it was broken before");
+        assert_eq!(line("a.py", &[old], "x = ?\ny = 1\n\n\ndef f(:\n"), Some(5), "the new one is named, not the old");
+        assert_eq!(line("a.ts", &[], "export const x: number = 1\n"), None);
+        assert_eq!(line("a.json", &[], "{\n  \"a\": 1,\n}\n"), Some(3));
+        assert_eq!(line("a.toml", &["a = 1\n"], "a = 1\nb = \n"), Some(2));
+        assert_eq!(line("tsconfig.json", &[], "{ // why\n}"), None, "comments are fine there");
+        assert_eq!(line("notes.txt", &[], "((("), None, "nobody can tell");
     }
 }

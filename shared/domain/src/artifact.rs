@@ -52,6 +52,31 @@ pub struct Questions {
     pub understanding: String,
     /// One to ten questions.
     pub questions: Vec<Question>,
+    /// What was asked and answered in the rounds before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<Answered>,
+}
+
+/// A question with its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: String,
+}
+
+impl Questions {
+    /// Everything that was asked and answered up to this round.
+    pub fn with_answers(self, answers: &[Answer]) -> Vec<Answered> {
+        let mut all = self.answered;
+        for question in self.questions {
+            let answer = answers.iter().find(|answer| answer.number == question.number);
+            let answer = answer.map_or(question.default, |answer| answer.text.clone());
+            all.push(Answered { question: question.text, answer });
+        }
+        all
+    }
 }
 
 /// One answer to one question.

@@ -56,8 +56,7 @@ impl PromptName {
             Self::Analyze => &["max_questions"],
             Self::Refine => &["analysis", "answers", "feedback"],
             Self::Plan => &["analysis", "answers"],
-            Self::Implement | Self::Review => &["answers"],
-            Self::Revise => &["answers", "repository"],
+            Self::Implement | Self::Review | Self::Revise => &["answers"],
         }
     }
 

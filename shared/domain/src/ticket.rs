@@ -130,6 +130,9 @@ pub struct Ticket {
     /// The stage that asked the latest questions in the middle of its work and goes on with the answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asking: Option<Stage>,
+    /// How many rounds of questions there were, forgotten ones included.
+    #[serde(default)]
+    pub rounds: u32,
     /// The latest refined ticket.
     pub refinement: Option<ArtifactRef>,
     /// All plans so far, oldest first.
@@ -210,6 +213,11 @@ pub struct NewTicket {
 }
 
 impl Ticket {
+    /// The number of the next round of questions; no round has that of another.
+    pub fn next_questions(&self) -> u32 {
+        self.rounds.max(self.questions.as_ref().map_or(0, |before| before.version)) + 1
+    }
+
     /// Makes a ticket that is about to fetch its repository.
     pub fn new(new: NewTicket) -> Self {
         Self {
@@ -236,6 +244,7 @@ impl Ticket {
             questions: None,
             answers: None,
             asking: None,
+            rounds: 0,
             refinement: None,
             plans: Vec::new(),
             change_set: None,

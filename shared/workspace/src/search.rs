@@ -1,6 +1,6 @@
 //! Searching the overlay: plain text or a regular expression, capped, in path order.
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 use regex::RegexBuilder;
 use thiserror::Error;
 
@@ -28,6 +28,21 @@ pub enum SearchError {
     Glob(String),
 }
 
+/// Longest glob, in bytes, and most groups of one: what is deeper than a regular expression may be breaks its compiler.
+const MAX_GLOB: usize = 300;
+const MAX_GROUPS: usize = 8;
+
+/// Compiles a glob; `*` also matches across folders.
+pub fn glob(text: &str) -> Result<GlobMatcher, SearchError> {
+    if text.len() > MAX_GLOB || text.matches('{').count() > MAX_GROUPS {
+        return Err(SearchError::Glob(format!(
+            "it is longer than {MAX_GLOB} bytes, or has more than {MAX_GROUPS} groups"
+        )));
+    }
+    let glob = GlobBuilder::new(text).literal_separator(false).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| SearchError::Glob(error.to_string()))
+}
+
 /// Compiled patterns may take this much memory; hostile ones take more.
 const MAX_PATTERN: usize = 1024 * 1024;
 
@@ -46,8 +61,7 @@ impl Jail {
             .case_insensitive(!regex)
             .build()
             .map_err(|error| SearchError::Pattern(error.to_string()))?;
-        let glob = glob.map(|glob| GlobBuilder::new(glob).literal_separator(false).build());
-        let glob = glob.transpose().map_err(|error| SearchError::Glob(error.to_string()))?.map(|g| g.compile_matcher());
+        let glob = glob.map(self::glob).transpose()?;
         let mut hits = Vec::new();
         for path in self.files() {
             if glob.as_ref().is_some_and(|glob| !glob.is_match(path.as_str())) {

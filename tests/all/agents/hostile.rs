@@ -157,6 +157,8 @@ fn by_hand() -> Vec<Vec<ToolCall>> {
     all.push(one("search", json!({ "query": "(x{1000}){1000}{1000}", "kind": "regex" })));
     all.push(one("search", json!({ "query": "", "kind": "text", "glob": "{a,b,{c,".repeat(500) })));
     all.push(one("list", json!({ "glob": "../**" })));
+    all.push(one("list", json!({ "glob": format!("{}a{}", "{".repeat(260), "}".repeat(260)) })));
+    all.push(one("search", json!({ "query": "x", "glob": format!("{}a{}", "{".repeat(9_000), "}".repeat(9_000)) })));
     all.push(
         (0..5_000)
             .map(|at| ToolCall { id: format!("t{at}"), name: "read".to_owned(), input: json!({ "path": "README.md" }) })
@@ -238,7 +240,7 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
     let client = world.client("ada");
     ticket.state = State::Implementing;
     let mut chance = fastrand::Rng::with_seed(20_000);
-    let (mut calls, mut changed, mut finished) = (0u64, 0u64, 0u64);
+    let (mut calls, mut changed, mut finished, mut asked) = (0u64, 0u64, 0u64, 0u64);
     for sequence in sequences(&mut chance) {
         let check = |_: ChangeOutput, jail: &workspace::Jail| jail.change_set().map_err(|error| error.to_string());
         let tools = if chance.u32(..4) == 0 { Tools::ReadAndAsk } else { Tools::Write };
@@ -270,13 +272,19 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
                         input.checkpoint = Some(checkpoint);
                         state.changes
                     }
-                    Turn::Done { .. } => break,
+                    Turn::Done { .. } => {
+                        asked += 1;
+                        break;
+                    }
                 },
                 Ok(Step::Done(done)) => {
                     finished += 1;
                     done.1.changes().clone()
                 }
-                Err(_) => break,
+                Err(failure) => {
+                    assert_ne!(failure.fault, domain::error::Fault::Bug, "{failure}");
+                    break;
+                }
             };
             if tools == Tools::ReadAndAsk {
                 assert!(laid.is_empty(), "a reading stage wrote {laid:?}");
@@ -290,9 +298,9 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
     }
     assert_eq!(everything(dir.path()), before, "something outside the overlay changed");
     println!(
-        "{SEQUENCES} sequences, {calls} calls: {changed} turns with a change, {finished} handed in, nothing outside"
+        "{SEQUENCES} sequences, {calls} calls: {changed} turns with a change, {finished} handed in, {asked} asked, nothing outside"
     );
-    assert!(changed > 1_000 && finished > 100, "the sequences do nothing: {changed} {finished}");
+    assert!(changed > 1_000 && finished > 100 && asked > 10, "the sequences do nothing: {changed} {finished}");
     world.end().await;
 }
 
@@ -300,6 +308,7 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
 fn told(messages: &[Utterance], environment: &str) {
     let text = serde_json::to_string(messages).unwrap();
     assert!(!text.contains(CANARY), "the canary was read: {text}");
+    assert!(!text.contains("The tool broke off"), "a tool panicked: {text}");
     assert!(!text.contains(environment), "the environment was read");
     assert!(text.len() < 2 * 1024 * 1024, "{} bytes are told", text.len());
 }

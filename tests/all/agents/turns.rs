@@ -8,6 +8,7 @@ use engine::port::Usage;
 use intake::Answer;
 use serde_json::{Value, json};
 use stories::world::{Setup, World};
+use testkit::model::{Reply, streamed};
 
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
@@ -198,5 +199,123 @@ async fn what_does_not_parse_goes_back_once_and_an_empty_change_never_passes() {
     assert_eq!(last(1)["content"], "Nothing is changed yet. Carry out the plan before you finish.");
     let said = last(3)["content"].as_str().unwrap().to_owned();
     assert!(said.starts_with("These places do not parse:\nsrc/price.py, line 4:"), "{said}");
+    world.end().await;
+}
+
+/// What the last message of a request says.
+fn last_of(request: &Value) -> Value {
+    request["messages"].as_array().unwrap().last().unwrap()["content"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_people_take_is_not_the_works_and_their_answers_are_kept() {
+    let world = approved("max_minutes = 60\nanswer_deadline_days = 30", Setup::default()).await;
+    let question = |text: &str| json!({ "question": text, "default": "No." });
+    world.model.answer_next(json!([call("toolu_a", "ask", &question("Is it old?"))]));
+    world.say("wil", "SHOP-1", "implement").await;
+    world.reaches("SHOP-1", "awaiting_answers").await;
+    world.clock.forward(3 * 60 * 60);
+    world.model.answer_next(json!([call("toolu_b", "ask", &question("Is it new?"))]));
+    world.say("wil", "SHOP-1", "answer 1: Very old.").await;
+    world.hears("SHOP-1", "Is it new?").await;
+    world.reaches("SHOP-1", "awaiting_answers").await;
+    let critical = json!([{ "severity": "critical", "path": null, "text": "Look again." }]);
+    world.model.answer_next(json!([
+        call("toolu_e", "edit", &json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" })),
+        call("toolu_f", "finish", &json!({ "summary": "Done." }))
+    ]));
+    world.model.answer_next(json!([call("toolu_g", "finish", &json!({ "summary": "No.", "findings": critical }))]));
+    world.model.answer_next(json!([
+        call("toolu_h", "edit", &json!({ "path": "src/price.py", "old": "TAX = 0.25", "new": "TAX = 0.250" })),
+        call("toolu_i", "finish", &json!({ "summary": "Done." }))
+    ]));
+    world.say("wil", "SHOP-1", "answer 1: Not new.").await;
+    world.reaches("SHOP-1", "in_review").await;
+    let again = changing(&world).pop().unwrap();
+    let told = again["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
+    assert!(told.contains("Before: Is it old?\n   Answer: Very old.\n1. Is it new?\n   Answer: Not new."), "{told}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn minutes_and_tokens_are_limits_too() {
+    for (policy, says) in
+        [("max_minutes = 60", "the work took 90 minutes"), ("max_tokens = 10", "tokens; the most one run has is 10")]
+    {
+        let mut world = approved(policy, Setup::default()).await;
+        world.model.answer_next(json!([call("toolu_a", "search", &json!({ "query": "TAX" }))]));
+        if policy.contains("minutes") {
+            // The first question to the model is on its way, and nobody carries it.
+            world.rest().await;
+            world.say("wil", "SHOP-1", "implement").await;
+            world.work().await;
+            world.until("one turn", || async { (changing(&world).len() == 1).then_some(()) }).await;
+            world.clock.forward(90 * 60);
+            world.model.answer_next(json!([call("toolu_b", "search", &json!({ "query": "net" }))]));
+        } else {
+            world.say("wil", "SHOP-1", "implement").await;
+        }
+        world.reaches("SHOP-1", "paused").await;
+        let history = world.history("SHOP-1").await.join("\n");
+        assert!(history.contains(says), "{history}");
+        world.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_says_nothing_is_answered() {
+    let world = approved("", Setup::default()).await;
+    let edit = json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" });
+    world.model.answer_next(json!([call("toolu_edit", "edit", &edit)]));
+    let nothing = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": [{ "type": "text", "text": "\n" }],
+        "stop_reason": "end_turn", "stop_sequence": null, "usage": { "input_tokens": 1, "output_tokens": 1 } });
+    world.model.refuse_next("toolu_edit", Reply { status: 200, headers: Vec::new(), body: streamed(&nothing) });
+    world.say("wil", "SHOP-1", "implement").await;
+    world.reaches("SHOP-1", "in_review").await;
+    let requests = changing(&world);
+    let said = last_of(&requests[2]);
+    assert_eq!(said[0]["type"], "tool_result", "the message before nothing goes on: {said}");
+    assert_eq!(said[1]["text"], "Use the tools, and end by calling `finish`.");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_is_too_long_begins_anew_and_costs_nothing() {
+    let world = approved("", Setup::default()).await;
+    let edit = json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" });
+    world.model.answer_next(json!([call("toolu_edit", "edit", &edit)]));
+    let error = json!({ "type": "error", "error": { "type": "invalid_request_error",
+        "message": "prompt is too long: 1000001 tokens > 1000000 maximum" } });
+    world.model.refuse_next("toolu_edit", Reply { status: 400, headers: Vec::new(), body: error.to_string() });
+    world.say("wil", "SHOP-1", "implement").await;
+    world.reaches("SHOP-1", "in_review").await;
+    let requests = changing(&world);
+    let anew = requests.iter().position(|request| request.to_string().contains("became too long")).unwrap();
+    assert_eq!(requests[anew]["messages"].as_array().unwrap().len(), 1);
+    let told = requests[anew]["messages"][0]["content"][1]["text"].as_str().unwrap();
+    assert!(told.contains("+TAX = 0.25"), "{told}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_that_break_libraries_are_errors_the_model_reads() {
+    let world = approved("", Setup::default()).await;
+    let deep = format!("{}a{}", "{".repeat(260), "}".repeat(260));
+    world.model.answer_next(json!([call("toolu_list", "list", &json!({ "glob": deep }))]));
+    world.model.answer_next(json!([call("toolu_search", "search", &json!({ "query": "x", "glob": deep }))]));
+    let edit = json!({ "path": "src/price.py", "old": "TAX = 0.2", "new": "TAX = 0.25" });
+    world.model.answer_next(json!([
+        call("toolu_edit", "edit", &edit),
+        call("toolu_end", "finish", &json!({ "summary": "Done." }))
+    ]));
+    world.say("wil", "SHOP-1", "implement").await;
+    world.reaches("SHOP-1", "in_review").await;
+    let requests = changing(&world);
+    for at in [1, 2] {
+        let said = last_of(&requests[at])[0].clone();
+        assert_eq!(said["is_error"], true);
+        assert!(said["content"].as_str().unwrap().contains("more than 8 groups"), "{said}");
+    }
     world.end().await;
 }

@@ -63,6 +63,7 @@ async fn an_answer_is_put_together_and_sent_back_unchanged() {
         { "type": "text", "text": "I look. Grüße 🦀 \"quoted\"\n" },
         { "type": "tool_use", "id": "toolu_1", "name": "read", "input": { "path": "a.rs" } }
     ]);
+    let headers = [("content-type", "text/event-stream")];
     let got = stopped(&content, "tool_use").await;
     assert_eq!(serde_json::from_str::<Value>(&got.opaque).unwrap(), content);
     assert_eq!((got.stop, got.text.as_str()), (Stop::ToolUse, "I look. Grüße 🦀 \"quoted\"\n"));
@@ -71,6 +72,12 @@ async fn an_answer_is_put_together_and_sent_back_unchanged() {
     assert_eq!((got.usage, got.request_id.as_deref()), (usage, Some("req_abc")));
     // 10 in, 20 out, 300 read, 30 written for minutes, 40 for an hour: 20 + 200 + 30 + 75 + 160 micro-dollars.
     assert_eq!(got.cost.micros(), 485);
+    let odd = json!([{ "type": "text", "text": " \n" }, { "type": "tool_use", "id": "t", "name": "read", "input": { "start": "BIG" } }]);
+    let whole = streamed(&message(&odd, "tool_use")).replace("\\\"BIG\\\"", "1e999");
+    assert!(whole.contains("1e999"));
+    let got = answer(reply(200, &headers, &whole)).await.unwrap();
+    assert_eq!(got.calls[0].input, Value::Null, "no number holds that");
+    assert!(!got.opaque.contains("\"text\"") && got.opaque.contains("1e999"), "{}", got.opaque);
     for (stop, meant) in [
         ("end_turn", Stop::EndTurn),
         ("stop_sequence", Stop::EndTurn),

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
-use engine::port::{Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall};
+use domain::money::Usd;
+use engine::port::{Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall, Usage};
 use jiff::SignedDuration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 use crate::anthropic::stream::{Answer, Stream, WireError};
@@ -53,19 +54,15 @@ impl Messages {
     }
 }
 
+/// What we look at in a block; the block itself stays as it is.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum AnswerBlock {
-    Text {
-        text: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        input: Value,
-    },
-    #[serde(other)]
-    Other,
+struct AnswerBlock<'a> {
+    r#type: String,
+    text: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +87,8 @@ impl Model for Messages {
         let answer = sent.map_err(|error| unreachable_provider(&error))?;
         let request_id = answer.headers().get("request-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
         if answer.status() != StatusCode::OK {
-            return Err(self.refused(answer).await);
+            let failure = self.refused(answer).await;
+            return if is_too_long(&failure) { Ok(full(model, request_id)) } else { Err(failure) };
         }
         understood(streamed(answer).await?, request_id)
     }
@@ -151,15 +149,38 @@ impl Messages {
     }
 }
 
+/// Whether the request was refused because the conversation no longer fits; nothing was paid for it then.
+fn is_too_long(failure: &Failure) -> bool {
+    failure.fault == Fault::Invalid && failure.message.contains("prompt is too long")
+}
+
+/// An answer that says nothing but that the context is full.
+fn full(model: &str, request_id: Option<String>) -> ModelAnswer {
+    ModelAnswer {
+        opaque: "[]".to_owned(),
+        text: String::new(),
+        calls: Vec::new(),
+        stop: Stop::ContextFull,
+        usage: Usage::default(),
+        cost: Usd::ZERO,
+        model: model.to_owned(),
+        request_id,
+    }
+}
+
 fn understood(answer: Answer, request_id: Option<String>) -> Result<ModelAnswer, Failure> {
-    let blocks: Vec<AnswerBlock> = serde_json::from_str(&answer.content)
+    let blocks: Vec<AnswerBlock<'_>> = serde_json::from_str(&answer.content)
         .map_err(|_| Failure::new(Fault::Transient, "the model provider sent an answer that is none"))?;
     let (mut text, mut calls) = (String::new(), Vec::new());
     for block in blocks {
-        match block {
-            AnswerBlock::Text { text: part } => text.push_str(&part),
-            AnswerBlock::ToolUse { id, name, input } => calls.push(ToolCall { id, name, input }),
-            AnswerBlock::Other => {}
+        match (block.r#type.as_str(), block.id, block.name) {
+            ("text", ..) => text.push_str(&block.text.unwrap_or_default()),
+            ("tool_use", Some(id), Some(name)) => {
+                // An input that no value can hold, such as `1e999`, is none; the tool says so to the model.
+                let input = block.input.and_then(|input| serde_json::from_str(input.get()).ok());
+                calls.push(ToolCall { id, name, input: input.unwrap_or_default() });
+            }
+            _ => {}
         }
     }
     let stop = match answer.stop_reason.as_deref() {

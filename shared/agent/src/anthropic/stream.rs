@@ -89,6 +89,8 @@ enum Delta {
     Signature { signature: String },
     #[serde(rename = "citations_delta")]
     Citations { citation: Value },
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the API says went wrong.
@@ -172,7 +174,7 @@ impl Stream {
             }
             Event::ContentBlockDelta { index, delta } => {
                 let block = self.blocks.get_mut(index).ok_or_else(|| strange("a part of a block that never began"))?;
-                block.add(delta);
+                block.add(delta)?;
             }
             Event::MessageDelta { delta, usage } => {
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
@@ -190,21 +192,21 @@ impl Stream {
         if !self.done {
             return Err(Failure::new(Fault::Unknown, "the model provider's answer broke off"));
         }
-        let mut content = String::from("[");
-        for (at, block) in self.blocks.into_iter().enumerate() {
-            if at > 0 {
-                content.push(',');
-            }
-            content.push_str(&block.text()?);
-        }
-        content.push(']');
+        // Blank text is sent now and then, and never taken back.
+        let blocks: Result<Vec<String>, Failure> =
+            self.blocks.into_iter().filter(|block| !block.is_blank()).map(Building::text).collect();
+        let content = format!("[{}]", blocks?.join(","));
         Ok(Answer { content, model: self.model, stop_reason: self.stop_reason, usage: self.usage.neutral() })
     }
 }
 
 impl Building {
-    fn add(&mut self, delta: Delta) {
+    fn add(&mut self, delta: Delta) -> Result<(), Failure> {
         match delta {
+            Delta::Unknown => {
+                let say = "the model provider sends a part of an answer that this version does not know";
+                return Err(Failure::new(Fault::Invalid, say));
+            }
             Delta::Text { text } => self.append("text", &text),
             Delta::Thinking { thinking } => self.append("thinking", &thinking),
             Delta::Signature { signature } => self.append("signature", &signature),
@@ -221,6 +223,12 @@ impl Building {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn is_blank(&self) -> bool {
+        let field = |name: &str| self.fields.get(name).and_then(Value::as_str);
+        field("type") == Some("text") && field("text").is_none_or(|text| text.trim().is_empty())
     }
 
     fn append(&mut self, field: &str, text: &str) {

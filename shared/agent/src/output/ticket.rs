@@ -57,7 +57,11 @@ impl AnalysisOutput {
                 options: question.options,
             });
         }
-        let asked = (!questions.is_empty()).then(|| Questions { understanding: understanding.clone(), questions });
+        let asked = (!questions.is_empty()).then(|| Questions {
+            understanding: understanding.clone(),
+            questions,
+            answered: Vec::new(),
+        });
         Ok((Analysis { understanding, relevant_files }, asked))
     }
 }

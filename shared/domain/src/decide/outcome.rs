@@ -206,6 +206,7 @@ fn asked(mut draft: Draft<'_>, call: &PendingCall, checkpoint: &ContentHash) -> 
 
 fn ask(mut draft: Draft<'_>, questions: &ArtifactRef) -> Decision {
     draft.next().questions = Some(questions.clone());
+    draft.next().rounds = draft.ticket().rounds.max(questions.version);
     draft
         .notify(Notice::Questions { questions: questions.clone() })
         .wait(State::AwaitingAnswers, "questions have to be answered first")

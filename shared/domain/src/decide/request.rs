@@ -321,7 +321,7 @@ fn retry(mut draft: Draft<'_>) -> Result<Decision, Refusal> {
         return Err(draft.refuse("retry"));
     };
     draft.next().retries += 1;
-    if error.fault == Fault::Invalid {
+    if matches!(error.fault, Fault::Invalid | Fault::Bug) {
         // What led here is in the transcript; going on from it would lead here again.
         draft.next().checkpoint = None;
         draft.next().answer = None;

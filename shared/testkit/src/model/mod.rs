@@ -39,6 +39,7 @@ struct Shared {
     next: Mutex<Vec<Value>>,
     failures: Mutex<Vec<(u16, String)>>,
     replies: Mutex<Vec<Reply>>,
+    refusals: Mutex<Vec<(String, Reply)>>,
     pace: Pace,
     cache: Mutex<Cache>,
 }
@@ -115,6 +116,11 @@ impl ScriptedModel {
         self.state.replies.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
     }
 
+    /// Answers the first call whose request has a text in it with exactly this.
+    pub fn refuse_next(&self, text: &str, reply: Reply) {
+        self.state.refusals.lock().unwrap_or_else(PoisonError::into_inner).push((text.to_owned(), reply));
+    }
+
     /// Fails the next call with a status and an error message; several are used in order.
     pub fn fail_next(&self, status: u16, message: &str) {
         self.state.failures.lock().unwrap_or_else(PoisonError::into_inner).push((status, message.to_owned()));
@@ -152,7 +158,7 @@ async fn messages(State(state): State<Arc<Shared>>, headers: HeaderMap, body: By
         state.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(value);
     }
     state.pace.wait().await;
-    if let Some(reply) = pop(&state.replies) {
+    if let Some(reply) = pop(&state.replies).or_else(|| refused(&state, &body)) {
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, reply.body).into_response();
         for (name, value) in reply.headers {
@@ -196,6 +202,14 @@ fn answered(state: &Shared, body: &[u8], number: usize, content: &Value, uses_to
         "stop_sequence": null,
         "usage": usage,
     })
+}
+
+/// What a request with this text is refused with.
+fn refused(state: &Shared, body: &[u8]) -> Option<Reply> {
+    let mut refusals = state.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8_lossy(body);
+    let at = refusals.iter().position(|(part, _)| text.contains(part.as_str()))?;
+    Some(refusals.remove(at).1)
 }
 
 fn pop<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
