@@ -4,14 +4,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use analyze::Analyze;
+use domain::name::ModelName;
+use engine::Engine;
 use lambda::{Stack, consume, handler, scratch};
 use workspace::ScratchWorkspace;
 
+lambda::config! {
+    name: Option<ModelName> = "MODEL_NAME",
+}
+
 fn main() -> ExitCode {
     consume("analyze", async || {
+        let config = Config::from_env()?;
         let stack = Stack::from_env(&[]).await?;
+        let engine = Engine { model: config.name, ..stack.engine.clone() };
         let workspace = ScratchWorkspace::new(Arc::clone(&stack.engine.blobs), scratch()?);
-        let function = Analyze { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
+        let function = Analyze { engine, workspace: Arc::new(workspace) };
         Ok((stack, handler(function, async |function, message: String| analyze::handle(&function, &message).await)))
     })
 }

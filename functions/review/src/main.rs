@@ -3,15 +3,23 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use domain::name::ModelName;
+use engine::Engine;
 use lambda::{Stack, consume, handler, scratch};
 use review::Review;
 use workspace::ScratchWorkspace;
 
+lambda::config! {
+    name: Option<ModelName> = "MODEL_NAME",
+}
+
 fn main() -> ExitCode {
     consume("review", async || {
+        let config = Config::from_env()?;
         let stack = Stack::from_env(&[]).await?;
+        let engine = Engine { model: config.name, ..stack.engine.clone() };
         let workspace = ScratchWorkspace::new(Arc::clone(&stack.engine.blobs), scratch()?);
-        let function = Review { engine: stack.engine.clone(), workspace: Arc::new(workspace) };
+        let function = Review { engine, workspace: Arc::new(workspace) };
         Ok((stack, handler(function, async |function, message: String| review::handle(&function, &message).await)))
     })
 }

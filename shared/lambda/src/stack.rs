@@ -6,7 +6,6 @@ use std::sync::Arc;
 use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
 use clock::{SystemClock, SystemIds};
 use domain::error::Failure;
-use domain::name::ModelName;
 use engine::Engine;
 use engine::port::{Clock, Secret, Secrets as _, Vault};
 use engine::seal::Sealer;
@@ -21,7 +20,6 @@ crate::config! {
     queues: Prefix = "QUEUE_PREFIX",
     tenant_role: Arn = "TENANT_ROLE_ARN",
     sealing: Arn = "SEALING_SECRET_ARN",
-    model: Option<ModelName> = "MODEL_NAME",
 }
 
 /// What a process's own part of ephemeral storage begins with; its number follows.
@@ -87,7 +85,7 @@ impl Stack {
             ids: Arc::new(SystemIds),
             sealer: Arc::clone(&keys.sealer),
             slots: Some(SLOTS),
-            model: config.model,
+            model: None,
         };
         Ok(Self { engine, queue, keys: Arc::new(keys), access })
     }
