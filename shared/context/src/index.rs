@@ -148,7 +148,10 @@ impl Builder {
     }
 
     fn build(self) -> Index {
-        let terms = self.words.vocabulary.len();
+        // What words split into is not needed any more, and goes before the large tables are made.
+        let vocabulary = self.words.vocabulary;
+        drop((self.words.split, self.words.terms));
+        let terms = vocabulary.len();
         let body = self.body.build(terms);
         let mut lengths = vec![0; self.files.len()];
         let mut window_lengths =
@@ -171,7 +174,7 @@ impl Builder {
             window_lengths,
             files: self.files,
             owner: self.owner,
-            vocabulary: self.words.vocabulary,
+            vocabulary,
             body,
             path: self.path.build(terms),
             names: self.names.build(terms),

@@ -56,7 +56,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1_000)]
     load: u64,
     /// What has to hold for every change: kept seeds, seeds, the matrix with every eighth pair, the long change killed at
-    /// every fourth call, fairness, the wrong engines.
+    /// every eighth call, fairness, the wrong engines.
     #[arg(long)]
     all: bool,
     /// Prints JSON.
@@ -101,7 +101,7 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<bool> {
         let old = campaign::plans_of(&campaign::kept().into_iter().map(Plan::of).collect::<Vec<_>>(), threads);
         say(&format!("seeds that once failed: {old}"));
         let holds = old.broken.is_empty() && many(arguments, None, threads);
-        return Ok(holds && crash(threads, 8) && kill_long(threads, 4) && fair(0, 100) && kill(arguments, threads));
+        return Ok(holds && crash(threads, 8) && kill_long(threads, 8) && fair(0, 100) && kill(arguments, threads));
     }
     if arguments.kill_mutants {
         return Ok(kill(arguments, threads));
