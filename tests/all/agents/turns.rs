@@ -8,7 +8,7 @@ use engine::port::Usage;
 use intake::Answer;
 use serde_json::{Value, json};
 use stories::world::{Setup, World};
-use testkit::model::{Reply, streamed};
+use testkit::model::{Reply, streamed, unmarked};
 
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
@@ -30,17 +30,6 @@ async fn approved(policy: &str, setup: Setup) -> World {
 fn changing(world: &World) -> Vec<Value> {
     let first = |request: &Value| request["messages"][0]["content"][0]["text"].as_str().unwrap_or("").to_owned();
     world.model.requests().into_iter().filter(|request| first(request).starts_with("Task: carry out")).collect()
-}
-
-fn unmarked(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.remove("cache_control");
-            map.values_mut().for_each(unmarked);
-        }
-        Value::Array(list) => list.iter_mut().for_each(unmarked),
-        _ => {}
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

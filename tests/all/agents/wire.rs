@@ -124,6 +124,8 @@ async fn what_the_provider_says_decides_who_waits_and_who_acts() {
             assert!((59..=61).contains(&minutes), "{minutes} minutes, so that the message waits and nobody idles");
         }
     }
+    let named = fault(529, &[("request-id", "req_42")]).await;
+    assert_eq!(named.message, "the model provider failed (HTTP 529) (request req_42)");
     let said = answer(reply(400, &[], &error("invalid_request_error").replace("Because.", "canary-key is odd"))).await;
     assert!(!said.unwrap_err().message.contains("canary-key"), "the key is in an error");
 }

@@ -88,7 +88,13 @@ impl Model for Messages {
         let request_id = answer.headers().get("request-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
         if answer.status() != StatusCode::OK {
             let failure = self.refused(answer).await;
-            return if is_too_long(&failure) { Ok(full(model, request_id)) } else { Err(failure) };
+            if is_too_long(&failure) {
+                return Ok(full(model, request_id));
+            }
+            // What the provider's support will ask for.
+            let id = request_id.map(|id| format!(" (request {})", id.chars().take(80).collect::<String>()));
+            let message = format!("{}{}", failure.message, id.unwrap_or_default());
+            return Err(Failure::new(failure.fault, message));
         }
         understood(streamed(answer).await?, request_id)
     }

@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use wire::unmarked;
+
 use crate::model::cache::Cache;
 use crate::pace::Pace;
 

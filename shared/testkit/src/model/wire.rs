@@ -263,7 +263,7 @@ fn signature(text: &str) -> String {
 }
 
 /// Takes the cache marks out.
-pub(crate) fn unmarked(value: &mut Value) {
+pub fn unmarked(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.remove("cache_control");
