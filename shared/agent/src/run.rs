@@ -286,7 +286,7 @@ fn calls<T: Output, D>(task: &Task<'_, T, D>, calls: &[ToolCall], state: &mut Ch
                     return made;
                 }
                 Err(error) => {
-                    made.problem.clone_from(&error.counts.then(|| error.text.clone()));
+                    made.problem = error.counts.then(|| error.text.clone());
                     Err(error.text)
                 }
             },

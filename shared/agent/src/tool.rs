@@ -5,7 +5,7 @@ use engine::port::{ToolCall, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use workspace::{Jail, glob};
+use workspace::Jail;
 
 use crate::question::Question;
 use crate::untrusted::verbatim;
@@ -253,9 +253,7 @@ fn capped(text: String) -> String {
 }
 
 fn list(jail: &Jail, input: &ListInput) -> Result<String, String> {
-    let glob = input.glob.as_deref().map(glob).transpose().map_err(|error| error.to_string())?;
-    let files: Vec<RepoPath> =
-        jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))).collect();
+    let files = jail.files_in(input.glob.as_deref()).map_err(|error| error.to_string())?;
     let mut lines: Vec<String> = files.iter().take(MAX_PATHS).map(ToString::to_string).collect();
     if files.len() > MAX_PATHS {
         lines.push(format!("… and {} more", files.len() - MAX_PATHS));
@@ -288,14 +286,10 @@ fn definitions(jail: &Jail, input: &SearchInput, most: usize) -> Result<Vec<Stri
         return Err("`query` must be a name.".to_owned());
     }
     let (mut exact, mut partly) = (Vec::new(), Vec::new());
-    let glob = input.glob.as_deref().map(glob).transpose().map_err(|error| error.to_string())?;
+    let files = jail.files_in(input.glob.as_deref()).map_err(|error| error.to_string())?;
     let (mut left, mut looked) = (MAX_PARSED, true);
-    for path in jail.files().into_iter().filter(|path| glob.as_ref().is_none_or(|glob| glob.is_match(path.as_str()))) {
-        let Some(text) =
-            Some(&path).filter(|path| context::is_outlined(path.as_str())).and_then(|path| jail.read(path).ok())
-        else {
-            continue;
-        };
+    for path in files.into_iter().filter(|path| context::is_outlined(path.as_str())) {
+        let Ok(text) = jail.read(&path) else { continue };
         if !text.to_lowercase().contains(&wanted) {
             continue;
         }
@@ -328,6 +322,6 @@ fn read(jail: &Jail, input: &ReadInput) -> Result<String, String> {
     let start = input.start.unwrap_or(1).max(1);
     let end = input.end.unwrap_or(usize::MAX);
     let lines = text.lines().enumerate().skip(start - 1).take_while(|(at, _)| *at < end);
-    let numbered: Vec<String> = lines.map(|(at, line)| format!("{:>5}  {line}", at + 1)).collect();
-    Ok(verbatim(path.as_str(), &numbered.join("\n")))
+    let numbered = context::numbered(lines);
+    Ok(verbatim(path.as_str(), numbered.strip_suffix('\n').unwrap_or(&numbered)))
 }

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use crate::definition::{Family, family};
 use tree_sitter::{Language, ParseOptions, Parser, Tree};
 
 /// Larger texts are not parsed.
@@ -100,11 +99,6 @@ const PHP: &[&str] = &[
     "enum_declaration",
     "method_declaration",
 ];
-
-/// Whether the definitions of a file can be told.
-pub fn is_outlined(path: &str) -> bool {
-    Grammar::of(path).is_some() || family(path) != Family::None
-}
 
 impl Grammar {
     /// The grammar for a path, by its extension.

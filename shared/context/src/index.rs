@@ -12,12 +12,10 @@ use crate::kind::{Kind, MAX_FILE, is_foreign, is_generated, kind_of};
 use crate::mention::Places;
 use crate::token::{terms_of, words};
 
-/// Lines of one block; a window is [`WINDOW`] blocks, and windows begin every [`STRIDE`] blocks.
-pub(crate) const BLOCK: usize = 20;
-/// Blocks of one window: 60 lines.
-pub(crate) const WINDOW: u32 = 3;
-/// Blocks from one window to the next: 40 lines.
-pub(crate) const STRIDE: u32 = 2;
+/// Lines of one block; a window is three of them, 60 lines.
+const BLOCK: usize = 20;
+/// Blocks from one window to the next: 40 lines, so that each shares a block with the one before.
+const STRIDE: u32 = 2;
 /// Bytes of a file that are looked at to tell text from anything else.
 const SNIFF: usize = 8 * 1024;
 

@@ -14,11 +14,10 @@ mod region;
 mod syntax;
 mod token;
 
-pub use grammar::is_outlined;
 pub use index::Index;
 pub use kind::Kind;
-pub use outline::{Symbol, outline};
-pub use pack::{CONVENTIONS, pack, reasons};
+pub use outline::{Symbol, is_outlined, outline};
+pub use pack::{CONVENTIONS, numbered, pack, reasons};
 pub use rank::{Parts, Ranked, Selection, select};
 pub use region::{Region, regions};
 pub use syntax::broken;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tree_sitter::Node;
 
-use crate::definition::{defined, family};
+use crate::definition::{Family, defined, family};
 use crate::grammar::Grammar;
 
 /// Something a file defines.
@@ -29,6 +29,11 @@ const MAX_NAME: usize = 200;
 const MAX_SIGNATURE: usize = 160;
 /// Most definitions of one file.
 const MAX_SYMBOLS: usize = 2_000;
+
+/// Whether the definitions of a file can be told.
+pub fn is_outlined(path: &str) -> bool {
+    Grammar::of(path).is_some() || family(path) != Family::None
+}
 
 /// The definitions of a file: by a parser where there is one for its language, else by its lines.
 pub fn outline(path: &str, text: &str) -> Vec<Symbol> {

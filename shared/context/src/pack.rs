@@ -132,7 +132,8 @@ fn shape(tree: &dyn SourceTree) -> String {
     text
 }
 
-fn numbered<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> String {
+/// Lines with their numbers, the way models are shown files.
+pub fn numbered<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> String {
     let mut text = String::new();
     for (at, line) in lines {
         let _ = writeln!(text, "{:>5}  {line}", at + 1);

@@ -1,19 +1,19 @@
 //! Which files a ticket is about: BM25 over four fields, what the ticket mentions outright, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::path::RepoPath;
 use domain::ticket::TicketText;
 use serde::Serialize;
 
 use crate::field::{Field, float};
-use crate::index::{BLOCK, Index, STRIDE, WINDOW};
+use crate::index::{File, Index};
 use crate::kind::Kind;
 use crate::mention::mentioned;
 use crate::query::Query;
 
 /// A file with why it is where it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
     /// The file.
     pub path: RepoPath,
@@ -23,8 +23,6 @@ pub struct Ranked {
     pub score: f64,
     /// What each part added.
     pub parts: Parts,
-    /// The lines of its best window, counted from 1.
-    pub best: (usize, usize),
 }
 
 /// What adds up to a score.
@@ -65,7 +63,7 @@ fn saturated(count: u32, length: u32, mean: f64, b: f64) -> f64 {
 }
 
 /// What of a snapshot a ticket is about.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     /// Every file that has anything to do with the ticket, best first; equal scores by path.
     pub files: Vec<Ranked>,
@@ -93,18 +91,15 @@ pub fn select(index: &Index, ticket: &TicketText) -> Selection {
     order.retain(|file| score(&parts, *file) > 0.0);
     order.sort_by(|a, b| score(&parts, *b).total_cmp(&score(&parts, *a)).then(a.cmp(b)));
     let head: Vec<u32> = order.iter().take(HEAD).copied().collect();
-    let windows = best_windows(index, &worths, &head);
-    for (file, (_, worth)) in &windows {
-        if let Some(part) = parts.get_mut(*file as usize) {
-            part.window = WINDOW_WORTH * worth;
+    for number in head {
+        if let Some((file, part)) = index.files.get(number as usize).zip(parts.get_mut(number as usize)) {
+            part.window = WINDOW_WORTH * best_window(index, file, &worths);
         }
     }
     order.sort_by(|a, b| score(&parts, *b).total_cmp(&score(&parts, *a)).then(a.cmp(b)));
     let ranked = order.iter().filter_map(|file| {
         let (at, parts) = (index.files.get(*file as usize)?, parts.get(*file as usize)?);
-        let first = windows.get(file).map_or(0, |(window, _)| (window * STRIDE) as usize * BLOCK) + 1;
-        let best = (first, first + WINDOW as usize * BLOCK - 1);
-        Some(Ranked { path: at.path.clone(), kind: at.kind, score: parts.sum(at.kind), parts: *parts, best })
+        Some(Ranked { path: at.path.clone(), kind: at.kind, score: parts.sum(at.kind), parts: *parts })
     });
     let files = ranked.collect();
     let worths: BTreeMap<u32, f64> = worths.into_iter().collect();
@@ -124,7 +119,7 @@ impl Parts {
     }
 }
 
-/// The terms that tell most, so that a long log in a ticket does not make a query slow.
+/// The terms that tell most, so that a long log in a ticket does not drown the sentence above it.
 fn telling(index: &Index, query: &Query) -> Vec<(u32, f64)> {
     let blocks = float(index.owner.len() as u64) + 1.0;
     let rarity = |term: u32| (blocks / (float(index.body.postings(term).len() as u64) + 1.0)).ln();
@@ -167,34 +162,25 @@ fn one_term(index: &Index, term: u32, weight: f64, parts: &mut [Parts]) -> f64 {
     worth
 }
 
-/// The best window of some files, counted from 0, and what it is worth.
-fn best_windows(index: &Index, worths: &[(u32, f64)], files: &[u32]) -> BTreeMap<u32, (u32, f64)> {
-    let wanted: BTreeSet<u32> = files.iter().copied().collect();
-    let mut best = BTreeMap::new();
-    for number in wanted {
-        let Some(file) = index.files.get(number as usize) else { continue };
-        let mut sums = vec![0.0; file.windows() as usize];
-        let mut counts = vec![0u32; sums.len()];
-        for (term, worth) in worths {
-            let postings = index.body.postings(*term);
-            let from = postings.partition_point(|posting| posting.unit < file.blocks.start);
-            counts.fill(0);
-            for posting in postings.iter().skip(from).take_while(|posting| posting.unit < file.blocks.end) {
-                for window in file.windows_with(posting.unit) {
-                    if let Some(count) = counts.get_mut((window - file.first_window) as usize) {
-                        *count += posting.count;
-                    }
+/// What the best window of a file is worth.
+fn best_window(index: &Index, file: &File, worths: &[(u32, f64)]) -> f64 {
+    let mut sums = vec![0.0; file.windows() as usize];
+    let mut counts = vec![0u32; sums.len()];
+    for (term, worth) in worths {
+        let postings = index.body.postings(*term);
+        let from = postings.partition_point(|posting| posting.unit < file.blocks.start);
+        counts.fill(0);
+        for posting in postings.iter().skip(from).take_while(|posting| posting.unit < file.blocks.end) {
+            for window in file.windows_with(posting.unit) {
+                if let Some(count) = counts.get_mut((window - file.first_window) as usize) {
+                    *count += posting.count;
                 }
             }
-            let lengths = index.window_lengths.iter().skip(file.first_window as usize);
-            for ((sum, count), length) in
-                sums.iter_mut().zip(&counts).zip(lengths).filter(|((_, count), _)| **count > 0)
-            {
-                *sum += worth * saturated(*count, *length, index.window_mean, B_WINDOW);
-            }
         }
-        let most = (0u32..).zip(sums).fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most });
-        best.insert(number, most);
+        let lengths = index.window_lengths.iter().skip(file.first_window as usize);
+        for ((sum, count), length) in sums.iter_mut().zip(&counts).zip(lengths).filter(|((_, count), _)| **count > 0) {
+            *sum += worth * saturated(*count, *length, index.window_mean, B_WINDOW);
+        }
     }
-    best
+    sums.into_iter().fold(0.0, f64::max)
 }

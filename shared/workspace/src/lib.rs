@@ -12,6 +12,6 @@ pub use diff::diff;
 pub use git::{GitSource, Revision, create_repository, default_branch};
 pub use jail::{Jail, JailError};
 pub use scratch::{Scratch, sweep};
-pub use search::{Hit, SearchError, glob};
+pub use search::{Hit, SearchError};
 pub use snapshot::Limits;
 pub use store::{MemoryTree, ScratchWorkspace};

@@ -1,5 +1,6 @@
 //! Searching the overlay: plain text or a regular expression, capped, in path order.
 
+use domain::path::RepoPath;
 use globset::{GlobBuilder, GlobMatcher};
 use regex::RegexBuilder;
 use thiserror::Error;
@@ -33,7 +34,7 @@ const MAX_GLOB: usize = 300;
 const MAX_GROUPS: usize = 8;
 
 /// Compiles a glob; `*` also matches across folders.
-pub fn glob(text: &str) -> Result<GlobMatcher, SearchError> {
+fn glob(text: &str) -> Result<GlobMatcher, SearchError> {
     if text.len() > MAX_GLOB || text.matches('{').count() > MAX_GROUPS {
         return Err(SearchError::Glob(format!(
             "it is longer than {MAX_GLOB} bytes, or has more than {MAX_GROUPS} groups"
@@ -47,6 +48,15 @@ pub fn glob(text: &str) -> Result<GlobMatcher, SearchError> {
 const MAX_PATTERN: usize = 1024 * 1024;
 
 impl Jail {
+    /// Every readable file, in path order; only those that match where there is a glob.
+    pub fn files_in(&self, glob: Option<&str>) -> Result<Vec<RepoPath>, SearchError> {
+        let mut files = self.files();
+        if let Some(glob) = glob.map(self::glob).transpose()? {
+            files.retain(|path| glob.is_match(path.as_str()));
+        }
+        Ok(files)
+    }
+
     /// Finds lines; `glob` limits the files, `max` the hits. Says also whether there were more.
     pub fn search(
         &self,
@@ -61,12 +71,8 @@ impl Jail {
             .case_insensitive(!regex)
             .build()
             .map_err(|error| SearchError::Pattern(error.to_string()))?;
-        let glob = glob.map(self::glob).transpose()?;
         let mut hits = Vec::new();
-        for path in self.files() {
-            if glob.as_ref().is_some_and(|glob| !glob.is_match(path.as_str())) {
-                continue;
-            }
+        for path in self.files_in(glob)? {
             let Ok(text) = self.read(&path) else { continue };
             for (at, line) in text.lines().enumerate() {
                 if !matcher.is_match(line) {
