@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ContextArgs, out: Output) -> anyhow::Result<Exit> {
     let ticket = local_files::ticket(&args.ticket)?;
     let branch = args.base.as_deref().map(BranchName::parse).transpose()?;
     let tree = MemoryTree::of_repository(&args.repo, branch.as_ref())
-        .with_context(|| format!("{} cannot be read as a git repository", args.repo.display()))?;
+        .with_context(|| format!("{} cannot be searched", args.repo.display()))?;
     let index = Index::of(&tree);
     let selection = select(&index, &ticket);
     if args.packed {
