@@ -156,7 +156,7 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!(role))
             .with_context(|| format!("{role:?} is no role: reader, writer, approver or admin"))?;
-        let member = MemberRow { id: MemberId::parse(id)?, name: name.clone(), role };
+        let member = MemberRow::new(MemberId::parse(id)?, name.clone(), role);
         let github = github.map(|number| ("github".to_owned(), number.to_string()));
         let jira = jira.clone().map(|account| ("jira".to_owned(), account));
         let identities: Vec<_> = github.into_iter().chain(jira).collect();

@@ -8,9 +8,11 @@ use agent::anthropic::Messages;
 
 use domain::policy::Policy;
 use domain::principal::Role;
+use domain::name::BranchName;
 use domain::ticket::Target;
 use engine::message::QUEUES;
 use engine::port::{Block, Clock as _, Model as _, ModelAnswer, ModelRequest, Snapshots as _, Utterance};
+use engine::directory;
 use engine::ticket::list;
 use jiff::SignedDuration;
 use local::settings::TenantSettings;
@@ -153,17 +155,19 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
             continue;
         };
         for repository in &tenant.repository {
-            let Ok(branch) = domain::name::BranchName::parse("prfactory/doctor") else { continue };
+            let Ok(branch) = BranchName::parse("prfactory/doctor") else { continue };
+            let row = directory::repository(&system.engine, &ctx, &repository.name).await.ok().flatten();
+            let base = row.map_or_else(BranchName::main, |row| row.base);
             let target = Target {
                 repo: repository.name.clone(),
-                base: repository.base.clone(),
+                base: base.clone(),
                 branch,
                 commit: None,
                 snapshot: None,
             };
-            let problem = match system.source.head(&ctx, &target, &repository.base).await {
+            let problem = match system.source.head(&ctx, &target, &base).await {
                 Ok(Some(_)) => None,
-                Ok(None) => Some(format!("there is no branch `{}`; set `base` to one that is there", repository.base)),
+                Ok(None) => Some(format!("there is no branch `{}`; set `base` to one that is there", base)),
                 Err(failure) => {
                     Some(format!("{failure}; look at `location` and `token_file` ({})", failure.fault.who_acts()))
                 }

@@ -10,18 +10,18 @@ use anyhow::Context as _;
 use domain::error::Failure;
 use domain::name::ModelName;
 use engine::message::{INTAKE, MODEL, NOTIFY};
-use engine::port::{Blobs, Clock, Ids, Queue, Secret, Secrets, Table, Vault};
+use engine::port::{Blobs, Clock, Ids, Queue, RepoTokens, Secret, Secrets, Table, Tracker, Vault};
 use engine::seal::Sealer;
 use engine::{Disposition, Engine};
-use forge::LocalForge;
+use forge::{App, AppSettings, Forges, Github, KeySigner, LocalForge, Writers};
 use local::{
     Db, FileSecrets, FolderBlobs, Handler, LocalVault, Removed, SqliteQueue, SqliteTable, SystemClock, SystemIds,
-    Takeover, Workers,
+    Settings, Takeover, Workers,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracker::LocalTracker;
+use tracker::{Jira, LocalTracker, Trackers};
 use webhooks::{Receiver, SecretCache};
 use workspace::{GitSource, ScratchWorkspace};
 
@@ -43,10 +43,14 @@ pub struct System {
     pub source: Arc<GitSource>,
     /// Opens snapshots.
     pub workspace: Arc<ScratchWorkspace>,
-    /// Pull requests.
+    /// Pull requests of plain git repositories.
     pub forge: Arc<LocalForge>,
-    /// Comments.
+    /// Comments on tickets that live here alone.
     pub tracker: Arc<LocalTracker>,
+    /// The GitHub App, where the settings have one.
+    pub github: Option<Github>,
+    /// The sites of Jira.
+    pub jira: Arc<Jira>,
     /// The folder.
     pub data: PathBuf,
     db: Db,
@@ -99,8 +103,13 @@ impl System {
         // The hands of one machine are shared by the turns of the queues alone, so that a lone tenant has all of them.
         let engine = Engine { table, queue, blobs: Arc::clone(&blobs), clock, ids, sealer, slots: None, model: None };
         let scratch = data.join("scratch");
+        let github = github(data, &engine)?;
+        let tokens = github.clone().map(|github| Arc::new(github) as Arc<dyn RepoTokens>);
+        let source = GitSource::new(engine.clone(), Arc::clone(&vault), &scratch)?.with_tokens(tokens);
         Ok(Self {
-            source: Arc::new(GitSource::new(engine.clone(), Arc::clone(&vault), &scratch)?),
+            source: Arc::new(source),
+            github,
+            jira: Arc::new(Jira::new(engine.clone(), Arc::clone(&vault))?),
             workspace: Arc::new(ScratchWorkspace::new(blobs, &scratch)),
             forge: Arc::new(LocalForge::new(engine.clone())),
             tracker: Arc::new(LocalTracker::new(engine.clone())),
@@ -115,7 +124,24 @@ impl System {
 
     /// Intake, for the workers and for the command line alike.
     pub fn intake(&self) -> intake::Intake {
-        intake::Intake { engine: self.engine.clone(), handle: HANDLE.to_owned(), label: HANDLE.to_owned() }
+        intake::Intake {
+            engine: self.engine.clone(),
+            handle: HANDLE.to_owned(),
+            label: HANDLE.to_owned(),
+            forge: self.forges(),
+            tracker: self.trackers(),
+        }
+    }
+
+    /// Every forge.
+    pub fn forges(&self) -> Arc<Forges> {
+        Arc::new(Forges::new(self.engine.clone(), self.github.clone()))
+    }
+
+    /// Every tracker.
+    pub fn trackers(&self) -> Arc<Trackers> {
+        let github = self.github.clone().map(|github| Arc::new(github) as Arc<dyn Tracker>);
+        Arc::new(Trackers::new(self.engine.clone(), github, Some(Arc::clone(&self.jira) as _)))
     }
 
     /// What the webhook functions may touch.
@@ -151,6 +177,23 @@ impl System {
                 }
             })
         });
+        if let Some(github) = self.github.clone() {
+            let clock = Arc::clone(&self.engine.clock);
+            workers.every(RECOVER, move || {
+                let (github, now) = (github.clone(), clock.now());
+                Box::pin(async move {
+                    match github.recover(now).await {
+                        Ok(missed) if missed.again == 0 => {}
+                        Ok(missed) => tracing::warn!(
+                            deliveries = missed.again,
+                            oldest.seconds = missed.oldest,
+                            "GitHub was asked for deliveries again that had not come through"
+                        ),
+                        Err(failure) => tracing::warn!(error = %failure, "missed deliveries could not be looked for"),
+                    }
+                })
+            });
+        }
         let system = self.clone();
         workers.every(TIDY.min(keep), move || {
             let system = system.clone();
@@ -179,12 +222,13 @@ impl System {
         let publish = publish::Publish {
             engine: engine.clone(),
             workspace: ports().1,
-            commits: Arc::clone(&self.source) as _,
-            forge: Arc::clone(&self.forge) as _,
+            commits: Arc::new(Writers::new(engine.clone(), Arc::clone(&self.source) as _, self.github.clone())),
+            forge: self.forges(),
         };
         let notify = notify::Notify {
             engine: engine.clone(),
-            tracker: Arc::clone(&self.tracker) as _,
+            tracker: self.trackers(),
+            forge: self.forges(),
             workspace: ports().1,
             handle: HANDLE.to_owned(),
         };
@@ -212,10 +256,28 @@ impl System {
 
 /// How often sweep looks; the webhook path does not wait for it.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How often missed deliveries of GitHub are looked for.
+const RECOVER: Duration = Duration::from_mins(5);
 /// How often what need not be kept is removed.
 const TIDY: Duration = Duration::from_hours(1);
 /// How long it is kept where no settings say so.
 pub const KEEP: Duration = Duration::from_hours(30 * 24);
+
+/// The GitHub App of a data folder, if its settings have one. Settings that cannot be read are somebody else's to say.
+fn github(data: &Path, engine: &Engine) -> anyhow::Result<Option<Github>> {
+    let Some(settings) = Settings::load(data).ok().and_then(|settings| settings.github) else {
+        return Ok(None);
+    };
+    let file = data.join(&settings.private_key_file);
+    let pem = std::fs::read(&file).with_context(|| format!("the App's private key {} cannot be read", file.display()))?;
+    let signer = Arc::new(KeySigner::from_pem(&Secret::new(pem))?);
+    let app = AppSettings {
+        id: settings.app_id,
+        api: settings.api.unwrap_or_else(|| AppSettings::API.to_owned()),
+        web: settings.web.unwrap_or_else(|| AppSettings::WEB.to_owned()),
+    };
+    Ok(Some(Github::new(Arc::new(App::new(engine.clone(), app, signer)?))))
+}
 
 fn handler<F, H, R>(function: F, handle: H) -> Handler
 where

@@ -12,7 +12,7 @@ use domain::state::State;
 use domain::ticket::Ticket;
 use engine::call::CallRecord;
 use engine::key::{Key, TicketPartition};
-use engine::port::{Forge as _, Index, Opened, Workspace as _};
+use engine::port::{Forge as _, Index, Opened, Place, Workspace as _};
 use engine::{artifact, call};
 use serde_json::{Value, json};
 
@@ -129,7 +129,7 @@ pub(crate) async fn pull_request(client: &Client, ticket: &Ticket) -> anyhow::Re
 
 /// Everything we said on a ticket, without markers, as a terminal can show it.
 pub(crate) async fn comments(client: &Client, key: &TrackerKey) -> anyhow::Result<Vec<String>> {
-    let all = client.system().tracker.comments(client.ctx(), key).await?;
+    let all = client.system().tracker.comments(client.ctx(), &Place::Ticket(key.clone())).await?;
     Ok(all.into_iter().map(|posted| plain(&posted.text)).collect())
 }
 

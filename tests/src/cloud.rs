@@ -15,7 +15,7 @@ use domain::name::{BranchName, TrackerKey};
 use domain::path::RepoPath;
 use domain::ticket::Ticket;
 use engine::Engine;
-use engine::port::{Clock as _, Secret, Secrets as _};
+use engine::port::{Clock as _, Place, Secret, Secrets as _};
 use engine::seal::Sealer;
 use engine::tenancy::TenantCtx;
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ impl Cloud {
 
     /// What was said on a ticket.
     pub async fn comments(&self, number: usize, key: &str) -> Vec<String> {
-        let all = self.tracker.comments(&self.ctx(number), &TrackerKey::parse(key).unwrap()).await.unwrap();
+        let all = self.tracker.comments(&self.ctx(number), &Place::Ticket(TrackerKey::parse(key).unwrap())).await.unwrap();
         all.into_iter().map(|posted| posted.text).collect()
     }
 

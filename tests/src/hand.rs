@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::name::TrackerKey;
 use domain::ticket::Ticket;
+use engine::port::Place;
 use engine::Disposition;
 use engine::message::QUEUES;
 use local::{Handler, Settings};
@@ -64,7 +65,7 @@ impl Hand {
     pub async fn comments(&self, key: &str) -> BTreeMap<String, String> {
         let client = self.client("ada");
         let key = TrackerKey::parse(key).unwrap();
-        let all = self.system.tracker.comments(client.ctx(), &key).await.unwrap();
+        let all = self.system.tracker.comments(client.ctx(), &Place::Ticket(key.clone())).await.unwrap();
         all.into_iter().map(|posted| (posted.id, posted.text)).collect()
     }
 

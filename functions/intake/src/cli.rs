@@ -3,11 +3,13 @@
 use domain::error::Failure;
 use domain::name::{BranchName, RepoName, TrackerKey};
 use domain::ticket::TicketText;
+use engine::port::{Place, Said, SaidKind};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{carry_out, ticket_of};
 use crate::record::ignored;
-use crate::start::{self, Place};
+use crate::record::Heard;
+use crate::start::{self, Subject};
 use crate::{Answer, Case};
 
 /// One request.
@@ -51,20 +53,23 @@ pub(crate) async fn accept(case: &Case<'_>) -> Result<Answer, Failure> {
     };
     let place = format!("cli#{}", request.key);
     let named = (place.as_str(), request.id.as_str());
+    let at = Place::Machine(request.key.clone());
+    let said = Said { place: at.clone(), id: request.id.clone(), kind: SaidKind::Comment };
+    let heard = Heard { said, named: Some(named) };
     let empty = || TicketText { title: String::new(), body: String::new() };
     match request.wish {
         CliWish::Create { text, repo, base } => {
-            let place = Place { key: request.key, text, repo, base };
-            start::trigger(case, place, &member, Some(named)).await
+            let subject = Subject { key: request.key, at, text, repo, base };
+            start::trigger(case, subject, &member, &heard).await
         }
         CliWish::Say { command } => {
             let ticket = ticket_of(case, &request.key).await?;
             let text = ticket.as_ref().map_or_else(empty, |ticket| ticket.text.clone());
             let repo = ticket.as_ref().and_then(|ticket| ticket.target().map(|target| target.repo.clone()));
-            let place = Place { key: request.key, text, repo, base: None };
+            let subject = Subject { key: request.key, at, text, repo, base: None };
             match commands::parse(&command) {
-                Ok(command) => carry_out(case, &member, place, ticket, Some(command), named).await,
-                Err(error) => crate::record::tell(case, &place.key, named, error.to_string(), true).await,
+                Ok(command) => carry_out(case, &member, subject, ticket, Some(command), &heard).await,
+                Err(error) => crate::record::tell(case, &heard, error.to_string(), true).await,
             }
         }
     }

@@ -5,24 +5,26 @@ use std::fmt::Write as _;
 use commands::{Command, Found, Markup, find, help};
 use domain::artifact::{Answer as QuestionAnswer, ArtifactRef, Questions};
 use domain::error::Failure;
-use domain::input::{Happening, Input, Request};
-use domain::name::{BranchName, RepoName, TrackerKey};
+use domain::input::{FixWhat, Happening, Input, Request};
+use domain::name::{BranchName, CommitSha, RepoName, TrackerKey};
 use domain::principal::{Member, Principal, Role};
 use domain::refusal::Refusal;
 use domain::state::State;
 use domain::ticket::{Target, Ticket, TicketText};
 use engine::directory;
-use engine::inbound::{Batch, Place as CommentPlace};
+use engine::inbound::Batch;
+use engine::port::{Checks, Place, Reread, Said, SaidKind};
 use engine::ticket::{latest, load};
 use engine::{artifact, spend};
 
-use crate::record::{give, ignored, tell};
-use crate::start::{self, Place};
+use crate::record::{Heard, give, ignored, stranger, tell};
+use crate::start::{self, Subject};
+use crate::{forge_news, person};
 use crate::{Answer, Case};
 
 /// A comment, as it was written.
-pub(crate) struct Said {
-    pub(crate) place: CommentPlace,
+pub(crate) struct Comment {
+    pub(crate) place: Place,
     pub(crate) text: TicketText,
     pub(crate) repo: Option<RepoName>,
     pub(crate) id: String,
@@ -31,17 +33,17 @@ pub(crate) struct Said {
 }
 
 /// Looks for a command in a comment and carries it out.
-pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failure> {
+pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Failure> {
     let found = find(&said.body, &case.intake.handle, said.markup);
     if found == Ok(Found::Nothing) {
         return ignored(case, "no command").await;
     }
-    let Some(member) = case.member.clone() else {
-        return ignored(case, "a command by nobody we know").await;
-    };
     let (ticket, key) = match &said.place {
-        CommentPlace::Ticket(key) => (latest(&case.intake.engine, &case.ctx, key).await?, key.clone()),
-        CommentPlace::PullRequest(repo, number) => {
+        Place::Ticket(key) => (latest(&case.intake.engine, &case.ctx, key).await?, key.clone()),
+        Place::Machine(_) | Place::Thread(..) | Place::Checks(..) => {
+            return ignored(case, "a comment where none is taken").await;
+        }
+        Place::PullRequest(repo, number) => {
             let id = directory::ticket_of_pull_request(&case.intake.engine, &case.ctx, repo, *number).await?;
             let row = match id {
                 Some(id) => load(&case.intake.engine, &case.ctx, &id).await?,
@@ -58,31 +60,68 @@ pub(crate) async fn comment(case: &Case<'_>, said: Said) -> Result<Answer, Failu
             (row, key)
         }
     };
+    let on = match &said.place {
+        Place::PullRequest(repo, _) => Some(repo.clone()),
+        Place::Ticket(_) | Place::Machine(_) | Place::Thread(..) | Place::Checks(..) => said.repo.clone(),
+    };
+    let Some(member) = person::acting(case, on.as_ref()).await? else {
+        return stranger(case, &said.place, "a command by nobody we know").await;
+    };
     // A pull request's own text was written by us: what counts is the ticket's.
-    let on_pull_request = matches!(said.place, CommentPlace::PullRequest(..));
+    let on_pull_request = matches!(said.place, Place::PullRequest(..));
     let text = match &ticket {
         Some(row) if on_pull_request => row.ticket.text.clone(),
-        Some(_) | None => said.text,
+        Some(_) | None => said.text.clone(),
     };
     let ledger_place = format!("{}#{key}", case.source);
     let named = (ledger_place.as_str(), said.id.as_str());
+    let heard =
+        Heard { said: Said { place: said.place.clone(), id: said.id.clone(), kind: SaidKind::Comment }, named: Some(named) };
+    match changed(case, &heard.said, &said).await? {
+        Changed::No => {}
+        Changed::Edited => {
+            let text = "That comment was edited after it was written, so I did not act on it. Say it again in a new one.";
+            return tell(case, &heard, text.to_owned(), true).await;
+        }
+        Changed::Gone => return ignored(case, "the comment was deleted before it was read again").await,
+    }
     let command = match found {
-        Err(error) => return tell(case, &key, named, error.to_string(), true).await,
+        Err(error) => return tell(case, &heard, error.to_string(), true).await,
         Ok(Found::Nothing | Found::Mention) => None,
         Ok(Found::Command(command)) => Some(command),
     };
-    let place = Place { key, text, repo: said.repo, base: None };
-    carry_out(case, &member, place, ticket.map(|row| row.ticket), command, named).await
+    let subject = Subject { key, at: said.place, text, repo: said.repo, base: None };
+    carry_out(case, &member, subject, ticket.map(|row| row.ticket), command, &heard).await
+}
+
+enum Changed {
+    No,
+    Edited,
+    Gone,
+}
+
+/// Reads a comment again before anything follows from it: what was signed must be what stands there.
+async fn changed(case: &Case<'_>, said: &Said, comment: &Comment) -> Result<Changed, Failure> {
+    Ok(match case.intake.tracker.reread(&case.ctx, said).await? {
+        Reread::Unasked => Changed::No,
+        Reread::Gone => Changed::Gone,
+        Reread::There { by, body, edited } => {
+            let author = case.actor.as_ref().is_none_or(|actor| actor.id == by);
+            // Jira delivers another notation than it answers with.
+            let same = comment.markup != Markup::Markdown || body == comment.body;
+            if edited || !author || !same { Changed::Edited } else { Changed::No }
+        }
+    })
 }
 
 /// Carries out a command, or a bare mention, on the latest workflow of a ticket.
 pub(crate) async fn carry_out(
     case: &Case<'_>,
     member: &Member,
-    place: Place,
+    subject: Subject,
     ticket: Option<Ticket>,
     command: Option<Command>,
-    named: (&str, &str),
+    heard: &Heard<'_>,
 ) -> Result<Answer, Failure> {
     let handle = &case.intake.handle;
     let live = ticket.as_ref().is_some_and(|ticket| !ticket.state.is_end());
@@ -92,29 +131,29 @@ pub(crate) async fn carry_out(
         Some(command) => command,
     };
     if command == Command::Help {
-        return tell(case, &place.key, named, help(handle), false).await;
+        return tell(case, heard, help(handle), false).await;
     }
     if command == Command::Config {
         let text = settings(case, ticket.as_ref()).await?;
-        return tell(case, &place.key, named, text, false).await;
+        return tell(case, heard, text, false).await;
     }
     let Some(ticket) = ticket.filter(|_| live || command != Command::Analyze) else {
         if command == Command::Analyze {
-            return start::trigger(case, place, member, Some(named)).await;
+            return start::trigger(case, subject, member, heard).await;
         }
-        let text = format!("Work on {} has not been started. Say `@{handle} analyze`.", place.key);
-        return tell(case, &place.key, named, text, true).await;
+        let text = format!("Work on {} has not been started. Say `@{handle} analyze`.", subject.key);
+        return tell(case, heard, text, true).await;
     };
     let role = commands::Verb::find(command.verb()).map_or(Role::Admin, |verb| verb.least);
     if member.role < role {
         let refusal = Refusal::role(command.verb(), member.role, role);
-        return tell(case, &place.key, named, refusal.message, true).await;
+        return tell(case, heard, refusal.message, true).await;
     }
     match request(case, member, &ticket, command).await? {
-        Meant::Tell(text, refused) => tell(case, &place.key, named, text, refused).await,
+        Meant::Tell(text, refused) => tell(case, heard, text, refused).await,
         Meant::Ask(request) => {
             let input = Input { by: Principal::Member(member.clone()), what: Happening::Request(*request) };
-            give(case, (&ticket.id, &place.key), &input, Some(named)).await
+            give(case, &ticket.id, &input, heard).await
         }
     }
 }
@@ -150,8 +189,13 @@ async fn request(case: &Case<'_>, member: &Member, ticket: &Ticket, command: Com
         Command::Implement => ask(Request::Implement),
         Command::Close => ask(Request::Close),
         Command::Fix { what, instruction } => {
-            let batch =
-                Batch { id: String::new(), by: member.name.clone(), body: instruction.clone(), threads: Vec::new() };
+            let batch = match failing(case, ticket, what).await? {
+                Failing::NotAsked => {
+                    Batch { id: String::new(), by: member.name.clone(), body: instruction.clone(), threads: Vec::new() }
+                }
+                Failing::Nothing(text) => return Ok(Meant::Tell(text.to_owned(), true)),
+                Failing::These(head, checks) => forge_news::failures(&head, &checks),
+            };
             let batch = Some(artifact::store(&case.intake.engine, &case.ctx, &batch).await?);
             ask(Request::Fix { what, batch, instruction })
         }
@@ -168,6 +212,31 @@ async fn request(case: &Case<'_>, member: &Member, ticket: &Ticket, command: Com
             Err(text) => Ok(Meant::Tell(text, true)),
         },
     }
+}
+
+enum Failing {
+    NotAsked,
+    Nothing(&'static str),
+    These(CommitSha, Checks),
+}
+
+/// The failing checks that `fix ci` is about.
+async fn failing(case: &Case<'_>, ticket: &Ticket, what: FixWhat) -> Result<Failing, Failure> {
+    let (Some(target), Some(pull)) = (ticket.target(), &ticket.pull_request) else {
+        return Ok(Failing::NotAsked);
+    };
+    if what != FixWhat::Ci || ticket.state != State::InReview {
+        return Ok(Failing::NotAsked);
+    }
+    let head = pull.head.clone();
+    Ok(match case.intake.forge.checks(&case.ctx, &target.repo, &head).await? {
+        None => Failing::Nothing("This repository's checks cannot be read here. Say what to fix: `fix review INSTRUCTION`."),
+        Some(checks) if checks.failed.is_empty() && checks.running > 0 => {
+            Failing::Nothing("No check has failed so far, and some still run. Say it again once they have ended.")
+        }
+        Some(checks) if checks.failed.is_empty() => Failing::Nothing("No check of the pull request's head has failed."),
+        Some(checks) => Failing::These(head, checks),
+    })
 }
 
 /// Stores answers to the questions that wait; what was left out has its default.

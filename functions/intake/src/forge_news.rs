@@ -1,5 +1,7 @@
 //! What happens to pull requests and connections on the forge's side.
 
+use std::fmt::Write as _;
+
 use domain::error::Failure;
 use domain::hash::ContentHash;
 use domain::input::{Happening, Input, News};
@@ -9,12 +11,13 @@ use domain::ticket::Ticket;
 use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
 use engine::key::Key;
-use engine::port::{Index, Item, Write};
+use engine::port::{Checks, Index, Item, Place, Said, SaidKind, Write};
 use engine::ticket::{list, load};
 use engine::{artifact, commit};
 use serde_json::json;
 
-use crate::record::{give, ignored};
+use crate::person;
+use crate::record::{Heard, give, ignored, inform};
 use crate::{Answer, Case};
 
 async fn ticket(case: &Case<'_>, repo: &RepoName, number: u64) -> Result<Option<Ticket>, Failure> {
@@ -35,7 +38,7 @@ pub(crate) async fn closed(case: &Case<'_>, repo: &RepoName, number: u64, merged
         return ignored(case, "a pull request that is not ours").await;
     };
     let input = news(if merged { News::Merged } else { News::PullRequestClosed });
-    give(case, (&ticket.id, &ticket.key), &input, None).await
+    inform(case, &ticket.id, &input).await
 }
 
 fn threads_of(repo: &RepoName, number: u64, review: &str) -> String {
@@ -52,7 +55,7 @@ pub(crate) async fn thread(
     let Some(ticket) = ticket(case, repo, number).await? else {
         return ignored(case, "a pull request that is not ours").await;
     };
-    if case.member.as_ref().is_none_or(|member| member.role < Role::Writer) {
+    if person::acting(case, Some(repo)).await?.is_none_or(|member| member.role < Role::Writer) {
         return ignored(case, "a remark by nobody who may ask for changes").await;
     }
     let under = threads_of(repo, number, review.unwrap_or("none"));
@@ -66,7 +69,7 @@ pub(crate) async fn thread(
     let id = review.unwrap_or_default().to_owned();
     let batch = Batch { id, by: thread.by.clone(), body: String::new(), threads: vec![thread.clone()] };
     let batch = artifact::store(engine, &case.ctx, &batch).await?;
-    give(case, (&ticket.id, &ticket.key), &news(News::ReviewSubmitted { batch }), None).await
+    inform(case, &ticket.id, &news(News::ReviewSubmitted { batch })).await
 }
 
 /// The row that says that a review was submitted; its remarks stand beside it.
@@ -76,7 +79,7 @@ const SUBMITTED: &str = "SUBMITTED";
 pub(crate) async fn review(
     case: &Case<'_>,
     (repo, number): (&RepoName, u64),
-    id: &str,
+    (id, node): (&str, String),
     asks_for_changes: bool,
     body: String,
 ) -> Result<Answer, Failure> {
@@ -84,12 +87,12 @@ pub(crate) async fn review(
     let Some(ticket) = ticket(case, repo, number).await? else {
         return ignored(case, "a pull request that is not ours").await;
     };
-    let Some(member) = case.member.as_ref().filter(|member| member.role >= Role::Writer) else {
-        return ignored(case, "a review by nobody who may ask for changes").await;
-    };
     if !asks_for_changes {
         return ignored(case, "a review that asks for no changes").await;
     }
+    let Some(member) = person::acting(case, Some(repo)).await?.filter(|member| member.role >= Role::Writer) else {
+        return ignored(case, "a review by nobody who may ask for changes").await;
+    };
     let under = threads_of(repo, number, id);
     let submitted = Item::new(Key::of(&case.ctx, &under, SUBMITTED), json!({}));
     engine.table.transact(vec![Write::Put { item: submitted, when: Vec::new() }]).await?;
@@ -105,20 +108,17 @@ pub(crate) async fn review(
     }
     let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
     let batch: ContentHash = artifact::store(engine, &case.ctx, &batch).await?;
-    give(case, (&ticket.id, &ticket.key), &news(News::ReviewSubmitted { batch }), None).await
+    let said = Said { place: Place::PullRequest(repo.clone(), number), id: node, kind: SaidKind::Review };
+    give(case, &ticket.id, &news(News::ReviewSubmitted { batch }), &Heard { said, named: None }).await
 }
 
-/// Failed checks of the commit that the pull request shows.
+/// Checks of a commit ended: once all of them have, their outcome is news.
 pub(crate) async fn checks(
     case: &Case<'_>,
     repo: &RepoName,
     head: &CommitSha,
     numbers: &[u64],
-    failed: bool,
 ) -> Result<Answer, Failure> {
-    if !failed {
-        return ignored(case, "checks that did not fail").await;
-    }
     for number in numbers {
         let Some(ticket) = ticket(case, repo, *number).await? else {
             continue;
@@ -126,12 +126,60 @@ pub(crate) async fn checks(
         if ticket.pull_request.as_ref().is_none_or(|pull| pull.head != *head) {
             continue;
         }
-        let body = format!("Checks of {} failed.", head.short());
-        let batch = Batch { id: head.to_string(), by: "checks".to_owned(), body, threads: Vec::new() };
-        let batch = artifact::store(&case.intake.engine, &case.ctx, &batch).await?;
-        return give(case, (&ticket.id, &ticket.key), &news(News::ChecksFailed { batch }), None).await;
+        if conflicted(case, &ticket).await? {
+            inform_too(case, &ticket, News::Conflicted).await?;
+        }
+        let checks = match case.intake.forge.checks(&case.ctx, repo, head).await? {
+            Some(checks) => checks,
+            None => return ignored(case, "checks of a forge that has none").await,
+        };
+        if checks.running > 0 {
+            return ignored(case, "other checks still run").await;
+        }
+        if checks.failed.is_empty() {
+            return inform(case, &ticket.id, &news(News::ChecksPassed)).await;
+        }
+        let batch = artifact::store(&case.intake.engine, &case.ctx, &failures(head, &checks)).await?;
+        return inform(case, &ticket.id, &news(News::ChecksFailed { batch })).await;
     }
     ignored(case, "checks of a commit we do not show").await
+}
+
+/// What failed, as something to work through; the same failure of the same commit reads the same.
+pub(crate) fn failures(head: &CommitSha, checks: &Checks) -> Batch {
+    let mut body = format!("Checks of {} failed.", head.short());
+    for (name, said) in &checks.failed {
+        let _ = write!(body, "\n\n{name}: {said}");
+    }
+    Batch { id: head.to_string(), by: "checks".to_owned(), body, threads: Vec::new() }
+}
+
+async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
+    let (Some(target), Some(pull)) = (ticket.target(), &ticket.pull_request) else {
+        return Ok(false);
+    };
+    Ok(case.intake.forge.mergeable(&case.ctx, target, pull.number).await? == Some(false))
+}
+
+/// Gives more news of the same delivery, whose own rows come with the last of it.
+async fn inform_too(case: &Case<'_>, ticket: &Ticket, what: News) -> Result<(), Failure> {
+    commit::apply(&case.intake.engine, &case.ctx, &ticket.id, &news(what), commit::Hold::None, &[]).await.map(|_| ())
+}
+
+/// Somebody pushed to a pull request of ours.
+pub(crate) async fn pushed(
+    case: &Case<'_>,
+    repo: &RepoName,
+    number: u64,
+    head: CommitSha,
+) -> Result<Answer, Failure> {
+    if case.actor.as_ref().is_none_or(|actor| !actor.is_person) {
+        return ignored(case, "a push by no person").await;
+    }
+    let Some(ticket) = ticket(case, repo, number).await? else {
+        return ignored(case, "a pull request that is not ours").await;
+    };
+    inform(case, &ticket.id, &news(News::Pushed { head })).await
 }
 
 /// The app was removed: the connection is fenced off first, then every ticket that came through it ends.

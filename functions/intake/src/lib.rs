@@ -3,15 +3,20 @@
 mod cli;
 mod command;
 mod forge_news;
+mod installed;
+mod person;
 mod record;
 mod start;
 
+use std::sync::Arc;
+
 use domain::error::{Failure, Fault};
 use domain::id::TicketId;
+use domain::name::{RepoName, TrackerKey};
 use domain::principal::{Member, Via};
 use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
 use engine::message::{DeliveryMessage, INTAKE, Source};
-use engine::port::Write;
+use engine::port::{Forge, Place, Tracker, Write};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, directory};
 use serde::Serialize;
@@ -27,6 +32,10 @@ pub struct Intake {
     pub handle: String,
     /// The label that starts work.
     pub label: String,
+    /// Knows what people may do with a repository.
+    pub forge: Arc<dyn Forge>,
+    /// Where people write.
+    pub tracker: Arc<dyn Tracker>,
 }
 
 /// What became of a delivery.
@@ -73,6 +82,8 @@ pub(crate) struct Case<'a> {
     pub(crate) intake: &'a Intake,
     pub(crate) ctx: TenantCtx,
     pub(crate) member: Option<Member>,
+    /// Whoever acted, as the provider names them.
+    pub(crate) actor: Option<Actor>,
     /// Where ledger entries of this delivery stand: provider and, for Jira, the endpoint.
     pub(crate) source: String,
     /// The connection it came through, where that can be removed.
@@ -132,7 +143,9 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
             let Some(ctx) = directory::tenant_of_endpoint(&intake.engine, endpoint, *generation).await? else {
                 return Ok(Answer::ignored("the endpoint is unknown, or its secret was replaced"));
             };
-            let inbound = match tracker::jira::parse(&body, &intake.handle) {
+            let site = directory::jira(&intake.engine, &ctx).await?;
+            let account = site.as_ref().map(|site| site.account.as_str());
+            let inbound = match tracker::jira::parse(&body, &intake.handle, account) {
                 Ok(inbound) => inbound,
                 Err(error) => return Ok(unreadable(&error)),
             };
@@ -141,6 +154,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 intake,
                 ctx,
                 member,
+                actor: inbound.actor.clone(),
                 source: format!("jira:{endpoint}"),
                 connection: None,
                 body: &body,
@@ -157,6 +171,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 intake,
                 ctx,
                 member,
+                actor: None,
                 source: "cli".to_owned(),
                 connection: None,
                 body: &body,
@@ -168,7 +183,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
 }
 
 async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Result<Answer, Failure> {
-    let inbound = match forge::github::parse(&delivery.event, body, &intake.handle) {
+    let mut inbound = match forge::github::parse(&delivery.event, body, &intake.handle) {
         Ok(inbound) => inbound,
         Err(error) => return Ok(unreadable(&error)),
     };
@@ -183,11 +198,21 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
     let Some(ctx) = ctx else {
         return Ok(Answer::ignored("the installation is not connected to any tenant"));
     };
+    if let Some(named) = &inbound.repository {
+        match installed::ours(intake, &ctx, installation, named).await? {
+            installed::Ours::Named(name) => under(&mut inbound.news, &named.name, &name),
+            installed::Ours::AnotherOne => {
+                return Ok(Answer::ignored("a repository that has the name of a connected one, and is another"));
+            }
+            installed::Ours::Unknown => {}
+        }
+    }
     let member = known(intake, &ctx, inbound.actor.as_ref(), Via::Github).await?;
     let case = Case {
         intake,
         ctx,
         member,
+        actor: inbound.actor.clone(),
         source: "github".to_owned(),
         connection: Some(directory::installation_name(installation)),
         body,
@@ -197,6 +222,47 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
         return forge_news::uninstalled(&case, installation).await;
     }
     route(&case, inbound).await
+}
+
+/// The name a repository was connected by, in place of what it is called now.
+fn under(news: &mut InboundNews, now: &RepoName, ours: &RepoName) {
+    if now == ours {
+        return;
+    }
+    let name = |repo: &mut RepoName| {
+        if repo == now {
+            *repo = ours.clone();
+        }
+    };
+    let key = |key: &mut TrackerKey| {
+        let number = key.as_str().strip_prefix(now.as_str()).filter(|rest| rest.starts_with('#'));
+        if let Some(Ok(renamed)) = number.map(|number| TrackerKey::parse(&format!("{ours}{number}"))) {
+            *key = renamed;
+        }
+    };
+    match news {
+        InboundNews::Labels { key: of, repo, .. } => {
+            key(of);
+            repo.iter_mut().for_each(name);
+        }
+        InboundNews::Comment { place, repo, .. } => {
+            match place {
+                Place::Ticket(of) | Place::Machine(of) => key(of),
+                Place::PullRequest(repo, _) | Place::Thread(repo, ..) | Place::Checks(repo, _) => name(repo),
+            }
+            repo.iter_mut().for_each(name);
+        }
+        InboundNews::PullRequestClosed { repo, .. }
+        | InboundNews::Review { repo, .. }
+        | InboundNews::ReviewComment { repo, .. }
+        | InboundNews::Pushed { repo, .. }
+        | InboundNews::Checks { repo, .. } => name(repo),
+        InboundNews::Ignored(_)
+        | InboundNews::Installed { .. }
+        | InboundNews::Repositories { .. }
+        | InboundNews::Renamed
+        | InboundNews::Uninstalled => {}
+    }
 }
 
 fn unreadable(error: &InboundError) -> Answer {
@@ -215,26 +281,32 @@ async fn known(intake: &Intake, ctx: &TenantCtx, actor: Option<&Actor>, via: Via
 async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
     match inbound.news {
         InboundNews::Ignored(why) => record::ignored(case, why).await,
-        InboundNews::Installed => record::ignored(case, "the installation is connected").await,
+        InboundNews::Installed { repositories } => installed::changed(case, &repositories, &[]).await,
+        InboundNews::Repositories { added, removed } => installed::changed(case, &added, &removed).await,
+        // What it is called now was learned on the way here.
+        InboundNews::Renamed => record::ignored(case, "the repository is known by its number").await,
+        InboundNews::Pushed { repo, number, head } => forge_news::pushed(case, &repo, number, head).await,
         InboundNews::Uninstalled => record::ignored(case, "not an installation's own delivery").await,
         InboundNews::Labels { key, text, repo, added, removed, at } => {
-            start::labels(case, start::Place { key, text, repo, base: None }, (&added, &removed), at).await
+            let at_ticket = Place::Ticket(key.clone());
+            let subject = start::Subject { key, at: at_ticket, text, repo, base: None };
+            start::labels(case, subject, (&added, &removed), at).await
         }
         InboundNews::Comment { place, text, repo, id, body, markup } => {
-            let said = command::Said { place, text, repo, id, body, markup };
+            let said = command::Comment { place, text, repo, id, body, markup };
             command::comment(case, said).await
         }
         InboundNews::PullRequestClosed { repo, number, merged } => {
             forge_news::closed(case, &repo, number, merged).await
         }
-        InboundNews::Review { repo, number, id, asks_for_changes, body } => {
-            forge_news::review(case, (&repo, number), &id, asks_for_changes, body).await
+        InboundNews::Review { repo, number, id, node, asks_for_changes, body } => {
+            forge_news::review(case, (&repo, number), (&id, node), asks_for_changes, body).await
         }
         InboundNews::ReviewComment { repo, number, review, thread } => {
             forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await
         }
-        InboundNews::Checks { repo, head, numbers, failed } => {
-            forge_news::checks(case, &repo, &head, &numbers, failed).await
+        InboundNews::Checks { repo, head, numbers, failed: _ } => {
+            forge_news::checks(case, &repo, &head, &numbers).await
         }
     }
 }

@@ -9,16 +9,21 @@ use domain::principal::{Member, Principal, Role};
 use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
 use engine::directory::{self, Repository};
-use engine::ledger;
-use engine::port::fresh;
+use engine::inbound::TicketContext;
+use engine::{artifact, ledger};
+use engine::port::{Place, Reaction, Said, SaidKind, TicketView, fresh};
 use engine::ticket::{guard, guard_write, latest};
 
-use crate::record::{give, ignored, rows, tell};
+use crate::person;
+use crate::record::{Heard, give, ignored, react, rows, stranger, tell};
 use crate::{Answer, Case};
 
 /// A ticket of a tracker, as the delivery shows it.
-pub(crate) struct Place {
+#[derive(Clone)]
+pub(crate) struct Subject {
     pub(crate) key: TrackerKey,
+    /// Where somebody asked for it, and is answered.
+    pub(crate) at: Place,
     pub(crate) text: TicketText,
     /// The repository, where it is known.
     pub(crate) repo: Option<RepoName>,
@@ -29,110 +34,115 @@ pub(crate) struct Place {
 /// A label was set or removed, or somebody assigned us.
 pub(crate) async fn labels(
     case: &Case<'_>,
-    place: Place,
+    subject: Subject,
     (added, removed): (&[String], &[String]),
     at: Option<Timestamp>,
 ) -> Result<Answer, Failure> {
     let ours = |label: &String| {
         label.eq_ignore_ascii_case(&case.intake.label) || label.eq_ignore_ascii_case(&case.intake.handle)
     };
-    let Some(member) = case.member.clone() else {
-        return ignored(case, "the change is by nobody we know").await;
-    };
     if !removed.iter().chain(added).any(ours) {
         return ignored(case, "no label of ours changed").await;
     }
+    let Some(member) = person::acting(case, subject.repo.as_ref()).await? else {
+        return stranger(case, &subject.at, "the change is by nobody we know").await;
+    };
     let case = &match at {
         None => case.clone(),
-        Some(at) => match ledger::label(&case.intake.engine, &case.ctx, &place.key, at).await? {
+        Some(at) => match ledger::label(&case.intake.engine, &case.ctx, &subject.key, at).await? {
             Some(mark) => Case { extra: vec![mark], ..case.clone() },
             None => return ignored(case, "a later change of the label was seen before").await,
         },
     };
     if removed.iter().any(ours) {
-        let Some(row) = latest(&case.intake.engine, &case.ctx, &place.key).await? else {
+        let Some(row) = latest(&case.intake.engine, &case.ctx, &subject.key).await? else {
             return ignored(case, "no work was under way").await;
         };
         let input = Input { by: Principal::Member(member), what: Happening::Request(Request::Untrigger) };
-        return give(case, (&row.ticket.id, &place.key), &input, None).await;
+        let said = Said { place: subject.at, id: String::new(), kind: SaidKind::Ticket };
+        return give(case, &row.ticket.id, &input, &Heard { said, named: None }).await;
     }
-    trigger(case, place, &member, None).await
+    let said = Said { place: subject.at.clone(), id: String::new(), kind: SaidKind::Ticket };
+    trigger(case, subject, &member, &Heard { said, named: None }).await
 }
 
 /// Starts a ticket, or goes on with one that failed or is paused.
 pub(crate) async fn trigger(
     case: &Case<'_>,
-    place: Place,
+    subject: Subject,
     member: &Member,
-    command: Option<(&str, &str)>,
+    heard: &Heard<'_>,
 ) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
-    if let Some(row) = latest(engine, &case.ctx, &place.key).await?
+    if let Some(row) = latest(engine, &case.ctx, &subject.key).await?
         && !row.ticket.state.is_end()
     {
         let input = Input { by: Principal::Member(member.clone()), what: Happening::Request(Request::Trigger) };
-        return give(case, (&row.ticket.id, &place.key), &input, command).await;
+        return give(case, &row.ticket.id, &input, heard).await;
     }
-    start(case, place, member, command).await
+    start(case, subject, member, heard).await
 }
 
-async fn refuse(
-    case: &Case<'_>,
-    key: &TrackerKey,
-    command: Option<(&str, &str)>,
-    text: String,
-) -> Result<Answer, Failure> {
-    if let Some(command) = command {
-        tell(case, key, command, text, true).await
-    } else {
-        let hash = domain::hash::ContentHash::of(case.body);
-        tell(case, key, ("delivery", hash.short()), text, true).await
+async fn refuse(case: &Case<'_>, heard: &Heard<'_>, text: String) -> Result<Answer, Failure> {
+    if heard.named.is_some() {
+        return tell(case, heard, text, true).await;
     }
+    let hash = domain::hash::ContentHash::of(case.body);
+    tell(case, &Heard { said: heard.said.clone(), named: Some(("delivery", hash.short())) }, text, true).await
 }
 
 async fn start(
     case: &Case<'_>,
-    place: Place,
+    subject: Subject,
     member: &Member,
-    command: Option<(&str, &str)>,
+    heard: &Heard<'_>,
 ) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     if member.role < Role::Writer {
         let refusal = domain::refusal::Refusal::role("analyze", member.role, Role::Writer);
-        return refuse(case, &place.key, command, refusal.message).await;
+        return refuse(case, heard, refusal.message).await;
     }
-    let long = place.text.title.chars().count() > TicketText::MAX_TITLE || place.text.body.len() > TicketText::MAX_BODY;
-    if long || place.text.title.trim().is_empty() {
+    let long = subject.text.title.chars().count() > TicketText::MAX_TITLE || subject.text.body.len() > TicketText::MAX_BODY;
+    if long || subject.text.title.trim().is_empty() {
         let text = "The title must have 1 to 256 characters and the description at most 32 KiB. Shorten the ticket and set the label again.";
-        return refuse(case, &place.key, command, text.to_owned()).await;
+        return refuse(case, heard, text.to_owned()).await;
     }
     let policy = directory::policy_of(engine, &case.ctx, None).await?;
-    let repository = match choose(case, &place).await? {
+    let view = view(case, &subject).await?;
+    let components = view.as_ref().map(|view| view.components.as_slice()).unwrap_or_default();
+    let repository = match choose(case, &subject, components).await? {
         Ok(repository) if policy.allows(&repository.name) => repository,
         Ok(repository) => {
             let text = format!("`{}` is not among the repositories this tenant allows.", repository.name);
-            return refuse(case, &place.key, command, text).await;
+            return refuse(case, heard, text).await;
         }
-        Err(text) => return refuse(case, &place.key, command, text).await,
+        Err(text) => return refuse(case, heard, text).await,
     };
     let id: TicketId = fresh(engine.ids.as_ref(), TicketId::PREFIX)
         .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
-    let seen = guard(engine, &case.ctx, &place.key).await?;
-    let Ok(branch) = branch_of(&place, seen.is_some(), &id) else {
-        return refuse(case, &place.key, command, "No branch name can be made of this ticket.".to_owned()).await;
+    let seen = guard(engine, &case.ctx, &subject.key).await?;
+    let Ok(branch) = branch_of(&subject, seen.is_some(), &id) else {
+        return refuse(case, heard, "No branch name can be made of this ticket.".to_owned()).await;
     };
     let now = engine.clock.now();
-    let ticket = Ticket::new(NewTicket {
+    let context = match view {
+        Some(view) if !view.remarks.is_empty() || !view.attachments.is_empty() => {
+            let context = TicketContext { remarks: view.remarks, attachments: view.attachments };
+            Some(artifact::store(engine, &case.ctx, &context).await?)
+        }
+        Some(_) | None => None,
+    };
+    let mut ticket = Ticket::new(NewTicket {
         id: id.clone(),
         tenant: case.ctx.tenant().clone(),
-        key: place.key.clone(),
+        key: subject.key.clone(),
         via: member.via,
         connection: case.connection.clone(),
-        text: place.text,
+        text: subject.text,
         requester: Some(member.id.clone()),
         requester_name: member.name.clone(),
         target: Target {
-            base: place.base.unwrap_or_else(|| repository.base.clone()),
+            base: subject.base.unwrap_or_else(|| repository.base.clone()),
             repo: repository.name,
             branch,
             commit: None,
@@ -141,16 +151,20 @@ async fn start(
         budget: policy.budget_usd,
         at: now,
     });
-    let guard = guard_write(&case.ctx, &place.key, &id, seen.as_ref(), now);
-    match create(engine, &case.ctx, ticket, &policy, guard, rows(case, command, "started")).await? {
-        Applied::Committed(ticket) => Ok(Answer::Started { ticket: ticket.id.clone() }),
+    ticket.context = context;
+    let guard = guard_write(&case.ctx, &subject.key, &id, seen.as_ref(), now);
+    match create(engine, &case.ctx, ticket, &policy, guard, rows(case, heard.named, "started")).await? {
+        Applied::Committed(ticket) => {
+            react(case, &heard.said, Reaction::Seen).await;
+            Ok(Answer::Started { ticket: ticket.id.clone() })
+        }
         Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Ok(Answer::Duplicate),
     }
 }
 
 /// A key's first workflow has the plain branch; a later one must not meet what the first left behind.
-fn branch_of(place: &Place, again: bool, id: &TicketId) -> Result<BranchName, domain::name::NameError> {
-    let branch = BranchName::for_ticket(&place.key, &place.text.title)?;
+fn branch_of(subject: &Subject, again: bool, id: &TicketId) -> Result<BranchName, domain::name::NameError> {
+    let branch = BranchName::for_ticket(&subject.key, &subject.text.title)?;
     if !again {
         return Ok(branch);
     }
@@ -158,15 +172,52 @@ fn branch_of(place: &Place, again: bool, id: &TicketId) -> Result<BranchName, do
     BranchName::parse(&format!("{branch}-{tail}"))
 }
 
+/// The ticket as it stands in its tracker; a tracker that cannot be asked now keeps nobody from starting.
+async fn view(case: &Case<'_>, subject: &Subject) -> Result<Option<TicketView>, Failure> {
+    if !matches!(subject.at, Place::Ticket(_)) {
+        return Ok(None);
+    }
+    match case.intake.tracker.read(&case.ctx, &subject.key).await {
+        Ok(view) => Ok(view),
+        Err(failure) if failure.fault.is_retryable() => Err(failure),
+        Err(failure) => {
+            tracing::warn!(ticket = %subject.key, error = %failure, "a ticket is started without its remarks");
+            Ok(None)
+        }
+    }
+}
+
 /// Chooses the repository: named, mapped from the project, or the only one there is.
-async fn choose(case: &Case<'_>, place: &Place) -> Result<Result<Repository, String>, Failure> {
+async fn choose(
+    case: &Case<'_>,
+    subject: &Subject,
+    components: &[String],
+) -> Result<Result<Repository, String>, Failure> {
     let engine = &case.intake.engine;
-    if let Some(name) = &place.repo {
+    if let Some(name) = &subject.repo {
         let found = directory::repository(engine, &case.ctx, name).await?;
         return Ok(found.ok_or_else(|| format!("`{name}` is not connected to this tenant. An admin can connect it.")));
     }
     let all = directory::repositories(engine, &case.ctx).await?;
-    let project = place.key.as_str().split('-').next().unwrap_or("");
+    let asks = "Say `repo OWNER/NAME` with the trigger, or have an admin map it.";
+    for named in components {
+        // The field may hold the repository itself, or a component that is mapped to one.
+        let is = |r: &&Repository| {
+            r.name.as_str().eq_ignore_ascii_case(named) || r.components.iter().any(|c| c.eq_ignore_ascii_case(named))
+        };
+        match all.iter().filter(is).collect::<Vec<_>>().as_slice() {
+            [] if RepoName::parse(named).is_ok() => {
+                return Ok(Err(format!("The ticket names `{named}`, which is not connected to this tenant. {asks}")));
+            }
+            [] => {}
+            [one] => return Ok(Ok((*one).clone())),
+            several => {
+                let names = several.iter().map(|r| format!("`{}`", r.name)).collect::<Vec<_>>().join(", ");
+                return Ok(Err(format!("Several repositories are mapped to {named}: {names}. {asks}")));
+            }
+        }
+    }
+    let project = subject.key.as_str().split('-').next().unwrap_or("");
     let mapped: Vec<&Repository> =
         all.iter().filter(|r| r.projects.iter().any(|p| p.eq_ignore_ascii_case(project))).collect();
     let names = |list: &[&Repository]| list.iter().map(|r| format!("`{}`", r.name)).collect::<Vec<_>>().join(", ");

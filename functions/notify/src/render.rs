@@ -8,12 +8,12 @@ use domain::decide::Notice;
 use domain::error::Failure;
 use domain::gate::secrets_in;
 use domain::neutral::neutral;
-use domain::state::{Stage, State};
+use domain::state::State;
 use domain::ticket::Ticket;
 use engine::artifact::load;
 use engine::tenancy::TenantCtx;
 
-use crate::{Notify, Say};
+use crate::{Notify, Say, Then, status, threads};
 
 /// Most bytes of a diff in one comment; it goes on in the next.
 const MAX_DIFF: usize = 20_000;
@@ -27,9 +27,9 @@ pub(crate) async fn render(
 ) -> Result<Vec<Say>, Failure> {
     let engine = &function.engine;
     let handle = &function.handle;
-    let one = |kind: String, text: String| vec![Say { kind, text }];
+    let one = |kind: String, text: String| vec![Say::new(kind, text)];
     Ok(match notice {
-        Notice::Status => one("status".to_owned(), status(ticket, handle)),
+        Notice::Status => status::says(function, ctx, ticket).await?,
         Notice::Questions { questions } => {
             let asked: Questions = load(engine, ctx, &questions.hash).await?;
             one(format!("questions-{}", questions.version), questions_text(&asked, handle))
@@ -47,7 +47,8 @@ pub(crate) async fn render(
                 let body: Plan = load(engine, ctx, &version.hash).await?;
                 let newest = ticket.plan().is_some_and(|latest| latest.hash == version.hash);
                 let text = plan_text(&body, &version.changed, newest, handle);
-                says.push(Say { kind: format!("plan-{}", version.version), text });
+                let then = (!newest).then_some(Then::Fold);
+                says.push(Say { then, ..Say::new(format!("plan-{}", version.version), text) });
             }
             says
         }
@@ -60,58 +61,15 @@ pub(crate) async fn render(
             diff_says(ticket, &changes, &redacted(&diff), handle)
         }
         Notice::Published => one(format!("published-{}", ticket.version), published(ticket)),
+        Notice::Answered { answer } => threads::says(function, ctx, ticket, answer).await?,
+        Notice::Ready => Vec::new(),
+        Notice::Told { what, version } => {
+            let place = status::pull_request(function, ctx, ticket).await?.map(|pull| pull.place());
+            vec![Say { place, ..Say::new(format!("told-{version}"), with_handle(what, handle)) }]
+        }
         Notice::Failed => one(format!("failed-{}", ticket.run), failed(ticket, handle)),
         Notice::Done { what, version } => one(format!("done-{version}"), format!("Done: {what}.")),
     })
-}
-
-/// The phases people see.
-const PHASES: [&str; 5] =
-    ["Read the repository", "Refine the ticket", "Plan", "Implement and review", "Open the pull request"];
-
-/// How many phases are behind a ticket.
-fn done(state: &State) -> usize {
-    match state {
-        State::Snapshotting { then: Stage::Plan } | State::Planning | State::AwaitingPlanApproval => 2,
-        State::AwaitingAnswers | State::Refining | State::AwaitingRefinementApproval => 1,
-        State::Snapshotting { then: Stage::Implement }
-        | State::PlanApproved
-        | State::Implementing
-        | State::Reviewing
-        | State::AwaitingDiffApproval { .. }
-        | State::Revising => 3,
-        State::Publishing => 4,
-        State::InReview | State::Completed => 5,
-        State::Paused { from, .. } | State::Failed { from, .. } => done(from),
-        State::Snapshotting { .. } | State::Analyzing | State::Cancelling { .. } | State::Closed | State::Cancelled => {
-            0
-        }
-    }
-}
-
-fn status(ticket: &Ticket, handle: &str) -> String {
-    let (is, next) = ticket.state.explained();
-    let mut text = format!("**PRFactory** · {} · **{is}**\n\n", ticket.key);
-    let behind = done(&ticket.state);
-    for (at, phase) in PHASES.iter().enumerate() {
-        let _ = writeln!(text, "- [{}] {phase}", if at < behind { 'x' } else { ' ' });
-    }
-    let at_least = if ticket.budget.incomplete { "at least " } else { "" };
-    let minutes = ticket.updated_at.duration_since(ticket.created_at).as_secs() / 60;
-    let _ =
-        writeln!(text, "\nCost so far: {at_least}{} of {} · {minutes} min", ticket.budget.spent, ticket.budget.limit);
-    if let Some(pull) = &ticket.pull_request {
-        let _ = writeln!(text, "Pull request: #{} {}", pull.number, pull.url);
-    }
-    if ticket.state.awaits_decision() && !ticket.decisions.is_empty() {
-        let _ = writeln!(
-            text,
-            "Approved so far by {}.",
-            ticket.decisions.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ")
-        );
-    }
-    let _ = write!(text, "Next: {next}, after `@{handle}`");
-    text
 }
 
 fn questions_text(questions: &Questions, handle: &str) -> String {
@@ -222,10 +180,7 @@ fn diff_says(ticket: &Ticket, changes: &ChangeSet, diff: &str, handle: &str) -> 
         };
         let end = format!("\nSay `@{handle} approve {}` or `@{handle} reject REASON`.", hash.short());
         let end = if number == count { end.as_str() } else { "\nThe diff goes on in the next comment." };
-        Say {
-            kind: format!("diff-{}-{number}", hash.short()),
-            text: format!("{top}{fence}diff\n{part}\n{fence}\n{end}"),
-        }
+        Say::new(format!("diff-{}-{number}", hash.short()), format!("{top}{fence}diff\n{part}\n{fence}\n{end}"))
     };
     parts.into_iter().enumerate().map(say).collect()
 }
@@ -265,6 +220,11 @@ fn parts(text: &str, most: usize) -> Vec<String> {
         }
     }
     parts
+}
+
+/// Commands in a sentence, as they are written in a comment.
+fn with_handle(text: &str, handle: &str) -> String {
+    format!("{text} (Commands begin with `@{handle}`.)")
 }
 
 fn published(ticket: &Ticket) -> String {

@@ -1,5 +1,6 @@
 //! Pushes the approved change to the ticket's own branch and opens or updates its pull request.
 
+mod template;
 mod text;
 
 use std::sync::Arc;
@@ -9,12 +10,14 @@ use async_trait::async_trait;
 use domain::artifact::{DecisionRecord, Verdict};
 use domain::change_set::ChangeSet;
 use domain::error::{Failure, Fault};
+use domain::id::MemberId;
 use domain::input::Outcome;
 use domain::name::CommitSha;
-use domain::principal::Role;
+use domain::policy::Policy;
+use domain::principal::{Role, Via};
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
+use engine::port::{Access, CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
@@ -67,11 +70,20 @@ impl Work for Publish {
             }
             Err((names, least)) => return Ok(Turn::done(Outcome::ApprovalLapsed { names, least }, Vec::new())),
         };
-        let text = text::pull_request(ticket, &facts, &input.policy, &change_set, &decisions);
         let tree = input.open(self.workspace.as_ref()).await?;
+        let told = text::Told {
+            ticket,
+            facts: &facts,
+            policy: &input.policy,
+            change_set: &change_set,
+            decisions: &decisions,
+            whole: self.may_say(&input.ctx, &input.policy, ticket).await?,
+        };
+        let text = told.pull_request(template::of(tree.as_ref())?.as_deref());
+        let meta = self.meta(&input.ctx, &input.policy, ticket, &change_set).await?;
         let intent = format!("publish {}", change.hash);
         let permit = holder.intend(&intent, checks.clone()).await?;
-        let head = self.pushed(&input, target, tree.as_ref(), &change_set, &permit).await?;
+        let head = self.pushed(&input, target, tree.as_ref(), (&change_set, &meta), &permit).await?;
         let permit = holder.intend(&intent, checks).await?;
         let opened = match &ticket.pull_request {
             Some(pull) => self.forge.update(&input.ctx, target, pull.number, &head, &text, &permit).await?,
@@ -97,7 +109,8 @@ impl Work for Publish {
         };
         let change_set: ChangeSet = artifact::load(&self.engine, ctx, &change.hash).await?;
         let tree = self.workspace.open(ctx, snapshot).await?;
-        let meta = meta(ticket, &change_set);
+        let policy = directory::policy_of(&self.engine, ctx, Some(ticket)).await?;
+        let meta = self.meta(ctx, &policy, ticket, &change_set).await?;
         if self.commits.undo(ctx, target, tree.as_ref(), (&change_set, &meta)).await? {
             return Ok(format!("branch `{}` was removed again", target.branch));
         }
@@ -125,7 +138,8 @@ impl Publish {
             };
             // A diff may have needed the very role it was approved with; a plan needs an approver.
             let role = if diff.is_some() { decision.role.unwrap_or(Role::Admin) } else { Role::Approver };
-            if let Some(check) = directory::still(&self.engine, &input.ctx, member, role).await? {
+            let here = self.may_still_push(input, member).await?;
+            if let Some(check) = directory::still(&self.engine, &input.ctx, member, role).await?.filter(|_| here) {
                 checks.push(check);
             } else {
                 lapsed.push(decision.name.clone());
@@ -142,26 +156,58 @@ impl Publish {
         input: &TurnInput,
         target: &Target,
         tree: &dyn SourceTree,
-        change_set: &ChangeSet,
+        change: (&ChangeSet, &CommitMeta),
         permit: &Permit,
     ) -> Result<CommitSha, Failure> {
         let ticket = &input.ticket;
-        let hash = change_set.hash();
+        let hash = change.0.hash();
         if let (Some(pull), true) = (&ticket.pull_request, ticket.published.as_ref() == Some(&hash)) {
             return Ok(pull.head.clone());
         }
         let before = ticket.pull_request.as_ref().map(|pull| &pull.head);
-        self.commits.push(&input.ctx, target, tree, (change_set, &meta(ticket, change_set)), before, permit).await
+        self.commits.push(&input.ctx, target, tree, change, before, permit).await
     }
-}
 
-/// Everything of the commit that is not the change itself; the same ticket always gives the same.
-fn meta(ticket: &Ticket, change_set: &ChangeSet) -> CommitMeta {
-    let parent = ticket.pull_request.as_ref().map_or(&change_set.base, |pull| &pull.head);
-    CommitMeta {
-        message: text::commit_message(ticket, &change_set.hash()),
-        at: ticket.approved_at.unwrap_or(ticket.created_at),
-        parents: vec![parent.clone()],
+    /// Whether the forge itself still lets a member push, as it did when the member approved.
+    async fn may_still_push(&self, input: &TurnInput, member: &MemberId) -> Result<bool, Failure> {
+        let row = directory::member_row(&self.engine, &input.ctx, member).await?;
+        let Some(person) = row.and_then(|row| row.github) else {
+            return Ok(true);
+        };
+        let repo = &target_of(&input.ticket)?.repo;
+        let access = self.forge.access(&input.ctx, repo, &person).await?;
+        Ok(access.is_none_or(|access| access >= Access::Write))
+    }
+
+    /// Whether the pull request may repeat what the ticket says: not where more people can read it than the ticket.
+    async fn may_say(&self, ctx: &TenantCtx, policy: &Policy, ticket: &Ticket) -> Result<bool, Failure> {
+        let row = directory::repository(&self.engine, ctx, &target_of(ticket)?.repo).await?;
+        let public = row.and_then(|row| row.github).is_some_and(|github| github.public);
+        Ok(!public || policy.public_ticket_details || ticket.via == Via::Github)
+    }
+
+    /// Everything of the commit that is not the change itself; the same ticket always gives the same.
+    async fn meta(
+        &self,
+        ctx: &TenantCtx,
+        policy: &Policy,
+        ticket: &Ticket,
+        change_set: &ChangeSet,
+    ) -> Result<CommitMeta, Failure> {
+        let requester = match &ticket.requester {
+            Some(member) => directory::member_row(&self.engine, ctx, member).await?.and_then(|row| row.github),
+            None => None,
+        };
+        let target = target_of(ticket)?;
+        let whole = self.may_say(ctx, policy, ticket).await?;
+        let sign_off = if policy.sign_off { self.forge.signature(ctx, target).await? } else { None };
+        let message = text::commit_message(ticket, &change_set.hash(), whole, requester.as_ref(), sign_off.as_deref());
+        let mut parents = vec![ticket.pull_request.as_ref().map_or(&change_set.base, |pull| &pull.head).clone()];
+        // A change that was made anew on a later base brings that base along: only then nothing conflicts any more.
+        if ticket.published_base.as_ref().is_some_and(|base| *base != change_set.base) {
+            parents.push(change_set.base.clone());
+        }
+        Ok(CommitMeta { message, at: ticket.approved_at.unwrap_or(ticket.created_at), parents })
     }
 }
 

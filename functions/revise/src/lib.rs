@@ -51,8 +51,8 @@ impl Work for Revise {
             (String::new(), BTreeMap::new())
         };
         let threads = self.threads(&input).await?;
+        let ids: Vec<&str> = threads.iter().map(String::as_str).collect();
         let check = move |output: RevisionOutput, jail: &workspace::Jail| {
-            let ids: Vec<&str> = threads.iter().map(String::as_str).collect();
             let answer = output.into_domain(&ids)?;
             Ok((answer, jail.change_set().map_err(|error| error.to_string())?))
         };
@@ -66,11 +66,12 @@ impl Work for Revise {
         let change_set = ArtifactRef { version: change.version + 1, hash, changed: String::new() };
         let hash = artifact::store(&self.engine, &input.ctx, &answer).await?;
         let answer = ArtifactRef { version: change_set.version, hash, changed: String::new() };
+        let told = (!threads.is_empty()).then(|| answer.hash.clone());
         let rows = vec![
             artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, now),
             artifact::row(&input.ctx, &ticket.id, "ANSWER", &answer, now),
         ];
-        Ok(Turn::done(Outcome::Revised { change_set }, rows))
+        Ok(Turn::done(Outcome::Revised { change_set, answer: told }, rows))
     }
 }
 

@@ -16,6 +16,9 @@ const REPOSITORY: usize = 20_000;
 /// Loads every artifact that a ticket has so far.
 pub async fn brief(engine: &Engine, ctx: &TenantCtx, ticket: &Ticket) -> Result<Facts, Failure> {
     let mut facts = Facts { ticket: Some(ticket.text.clone()), feedback: ticket.feedback.clone(), ..Facts::default() };
+    if let Some(hash) = &ticket.context {
+        facts.context = Some(load(engine, ctx, hash).await?);
+    }
     if let Some(artifact) = &ticket.analysis {
         facts.analysis = Some(load(engine, ctx, &artifact.hash).await?);
     }

@@ -6,7 +6,7 @@ use domain::artifact::{Analysis, Answer, Answered, Plan, Questions, Refinement, 
 use domain::policy::Policy;
 use domain::prompt::PromptName;
 use domain::ticket::TicketText;
-use engine::inbound::Batch;
+use engine::inbound::{Batch, TicketContext};
 
 use crate::untrusted::{untrusted, verbatim};
 
@@ -15,6 +15,8 @@ use crate::untrusted::{untrusted, verbatim};
 pub struct Facts {
     /// The ticket's own words.
     pub ticket: Option<TicketText>,
+    /// What people had said and attached.
+    pub context: Option<TicketContext>,
     /// The refined ticket.
     pub refinement: Option<Refinement>,
     /// What reading the repository showed.
@@ -142,6 +144,15 @@ impl Facts {
         let mut text = String::new();
         if let Some(ticket) = &self.ticket {
             text = format!("## The ticket\n{}", untrusted("ticket", &format!("{}\n\n{}", ticket.title, ticket.body)));
+        }
+        for remark in self.context.iter().flat_map(|context| &context.remarks) {
+            let said = format!("{} on {}:\n{}", remark.by, remark.at, remark.text);
+            text = format!("{text}\n\n## Said on the ticket\n{}", untrusted("remark", &said));
+        }
+        for file in self.context.iter().flat_map(|context| &context.attachments) {
+            let shown = file.text.as_deref().unwrap_or("(no text that could be read)");
+            let whole = format!("{} ({})\n{shown}", file.name, file.kind);
+            text = format!("{text}\n\n## Attached to the ticket\n{}", untrusted("attachment", &whole));
         }
         if let Some(refinement) = &self.refinement {
             text = format!("{text}\n\n{}", json("The refined ticket", "refinement", refinement));

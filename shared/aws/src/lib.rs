@@ -13,6 +13,8 @@ mod session;
 #[cfg(feature = "table")]
 mod table;
 #[cfg(feature = "vault")]
+mod signer;
+#[cfg(feature = "vault")]
 mod vault;
 
 pub use access::Access;
@@ -26,5 +28,7 @@ pub use secrets::{Kept, ManagedSecrets};
 pub use session::TenantSessions;
 #[cfg(feature = "table")]
 pub use table::DynamoTable;
+#[cfg(feature = "vault")]
+pub use signer::KmsSigner;
 #[cfg(feature = "vault")]
 pub use vault::KmsVault;

@@ -270,6 +270,8 @@ pub enum Outcome {
     Revised {
         /// The change, whole.
         change_set: ArtifactRef,
+        /// What was answered to each thread, stored; absent where there was none.
+        answer: Option<ContentHash>,
     },
     /// The write that was under way when the ticket was cancelled is known and undone where possible.
     CancelSettled {
@@ -331,11 +333,20 @@ pub enum News {
         /// The stored review.
         batch: ContentHash,
     },
-    /// Checks of the head commit failed.
+    /// All checks of the head commit have ended, and some failed.
     ChecksFailed {
-        /// The stored report.
+        /// The stored report; the same failure of the same commit has the same.
         batch: ContentHash,
     },
+    /// All checks of the head commit have ended well.
+    ChecksPassed,
+    /// A person pushed to the pull request.
+    Pushed {
+        /// What it shows now.
+        head: CommitSha,
+    },
+    /// The pull request cannot be merged without conflicts.
+    Conflicted,
     /// A developer linked a pull request of their own.
     PullRequestLinked {
         /// Where it is.

@@ -114,6 +114,11 @@ impl CommitSha {
 }
 
 impl BranchName {
+    /// What most repositories call the branch that people merge into.
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+
     /// The branch of a ticket: `prfactory/KEY-123-short-slug`, the only branch that is ever written.
     pub fn for_ticket(key: &TrackerKey, title: &str) -> Result<Self, NameError> {
         let clean = |text: &str| -> String {

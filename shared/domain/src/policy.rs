@@ -61,6 +61,14 @@ pub struct Policy {
     pub autofix_attempts: u32,
     /// Open pull requests as drafts.
     pub draft_pull_requests: bool,
+    /// Sign commits off, where a project asks for a Developer Certificate of Origin.
+    pub sign_off: bool,
+    /// Whether people who may push to a repository of GitHub are writers without being named as members.
+    pub collaborators_may_write: bool,
+    /// Teams whose people may approve, as `organisation/team`.
+    pub approver_teams: Vec<String>,
+    /// Whether pull requests of public repositories may say more of a ticket of another tracker than its key.
+    pub public_ticket_details: bool,
     /// Repositories that may be worked on; empty means every connected one.
     pub allowed_repositories: Vec<RepoName>,
     /// Days a question waits before the ticket is paused.
@@ -119,6 +127,14 @@ pub struct PolicyChange {
     pub autofix_attempts: Option<u32>,
     /// See [`Policy::draft_pull_requests`].
     pub draft_pull_requests: Option<bool>,
+    /// See [`Policy::sign_off`].
+    pub sign_off: Option<bool>,
+    /// See [`Policy::collaborators_may_write`].
+    pub collaborators_may_write: Option<bool>,
+    /// See [`Policy::approver_teams`].
+    pub approver_teams: Option<Vec<String>>,
+    /// See [`Policy::public_ticket_details`].
+    pub public_ticket_details: Option<bool>,
     /// See [`Policy::allowed_repositories`].
     pub allowed_repositories: Option<Vec<RepoName>>,
     /// See [`Policy::answer_deadline_days`]; 1 to 90.
@@ -160,6 +176,10 @@ impl Policy {
             autofix_checks: false,
             autofix_attempts: 3,
             draft_pull_requests: true,
+            sign_off: false,
+            collaborators_may_write: true,
+            approver_teams: Vec::new(),
+            public_ticket_details: false,
             allowed_repositories: Vec::new(),
             answer_deadline_days: 7,
             approval_deadline_days: 7,
@@ -199,6 +219,11 @@ impl Policy {
                 problems.push(format!("`sensitive_paths` has {pattern:?}: {error}"));
             }
         }
+        for team in change.approver_teams.iter().flatten() {
+            if RepoName::parse(team).is_err() {
+                problems.push(format!("`approver_teams` has {team:?}; a team is named `organisation/team`"));
+            }
+        }
         for (name, template) in change.prompts.iter().flatten() {
             problems.extend(name.problems(template));
         }
@@ -214,6 +239,12 @@ impl Policy {
         set(change.separate_requester, &mut self.separate_requester);
         set(change.autofix_checks, &mut self.autofix_checks);
         set(change.draft_pull_requests, &mut self.draft_pull_requests);
+        set(change.sign_off, &mut self.sign_off);
+        set(change.collaborators_may_write, &mut self.collaborators_may_write);
+        set(change.public_ticket_details, &mut self.public_ticket_details);
+        if let Some(teams) = &change.approver_teams {
+            self.approver_teams.clone_from(teams);
+        }
         if let Some(repositories) = &change.allowed_repositories {
             self.allowed_repositories.clone_from(repositories);
         }
@@ -243,6 +274,11 @@ impl Policy {
             autofix_checks: self.autofix_checks && wished.autofix_checks,
             autofix_attempts: self.autofix_attempts.min(wished.autofix_attempts),
             draft_pull_requests: self.draft_pull_requests || wished.draft_pull_requests,
+            sign_off: self.sign_off || wished.sign_off,
+            collaborators_may_write: self.collaborators_may_write && wished.collaborators_may_write,
+            public_ticket_details: self.public_ticket_details && wished.public_ticket_details,
+            // Who may decide is the tenant's to say.
+            approver_teams: self.approver_teams,
             answer_deadline_days: self.answer_deadline_days.min(wished.answer_deadline_days),
             approval_deadline_days: self.approval_deadline_days.min(wished.approval_deadline_days),
             sensitive_paths: wished.sensitive_paths,

@@ -94,6 +94,9 @@ pub struct Ticket {
     pub connection: Option<String>,
     /// The words, frozen at the trigger.
     pub text: TicketText,
+    /// What people had said and attached when it was triggered, stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContentHash>,
     /// Who started it; absent when a policy of the tenant did.
     pub requester: Option<MemberId>,
     /// The name people know the requester by.
@@ -143,6 +146,9 @@ pub struct Ticket {
     pub review: Option<ArtifactRef>,
     /// The review by people that is being worked through.
     pub review_batch: Option<ContentHash>,
+    /// What was answered to each thread of the review that was worked through last, until people have been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_answer: Option<ContentHash>,
     /// Reviews by people that came while another was worked through, oldest first.
     #[serde(default)]
     pub waiting_reviews: Vec<ContentHash>,
@@ -154,6 +160,9 @@ pub struct Ticket {
     pub approved_at: Option<Timestamp>,
     /// The change that the pull request shows.
     pub published: Option<ContentHash>,
+    /// The base commit of the change that the pull request shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_base: Option<CommitSha>,
     /// The diff that a person let through a gate.
     pub approved_diff: Option<ContentHash>,
     /// What a person said that the next run has to heed.
@@ -175,6 +184,9 @@ pub struct Ticket {
     /// Repairs of failing checks since a person last had a say.
     #[serde(default)]
     pub repairs: u32,
+    /// How the checks stood that were dealt with last, so that each is dealt with once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<ContentHash>,
     /// The write to the outside that is under way.
     pub intent: Option<String>,
     /// How many events its history has.
@@ -227,6 +239,7 @@ impl Ticket {
             via: new.via,
             connection: new.connection,
             text: new.text,
+            context: None,
             requester: new.requester,
             requester_name: new.requester_name,
             targets: vec![new.target],
@@ -250,11 +263,13 @@ impl Ticket {
             change_set: None,
             review: None,
             review_batch: None,
+            review_answer: None,
             waiting_reviews: Vec::new(),
             decisions: Vec::new(),
             approved_plan: None,
             approved_at: None,
             published: None,
+            published_base: None,
             approved_diff: None,
             feedback: None,
             review_rounds: 0,
@@ -265,6 +280,7 @@ impl Ticket {
             model: None,
             autofix: None,
             repairs: 0,
+            checks: None,
             intent: None,
             events: 0,
             created_at: new.at,

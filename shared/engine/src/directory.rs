@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::Engine;
 use crate::key::Key;
-use crate::port::{Condition, Index, Item, Write};
+use crate::port::{Condition, Index, Item, Person, Write};
 use crate::tenancy::TenantCtx;
 
 /// A connected repository.
@@ -28,6 +28,29 @@ pub struct Repository {
     pub projects: Vec<String>,
     /// The token for an `http(s)` address, sealed by the vault for the purpose `git`.
     pub token: Option<String>,
+    /// Names of tracker components whose tickets are meant for it.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// What it is to the GitHub App, where it is reached through that.
+    #[serde(default)]
+    pub github: Option<ForgeRepo>,
+}
+
+/// A repository as GitHub knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeRepo {
+    /// The installation through which it is reached.
+    pub installation: u64,
+    /// Its number, which stays; learned from the first delivery or call about it.
+    pub id: Option<u64>,
+    /// What it is called there now; our own name for it is the one it was connected by.
+    pub name: RepoName,
+    /// Whether everybody can read it.
+    #[serde(default)]
+    pub public: bool,
+    /// Whether tickets start from whatever branch the repository has as its default.
+    #[serde(default)]
+    pub follows: bool,
 }
 
 /// A member as stored.
@@ -39,6 +62,29 @@ pub struct MemberRow {
     pub name: String,
     /// What the person may do.
     pub role: Role,
+    /// Who the person is on GitHub, once seen there.
+    #[serde(default)]
+    pub github: Option<Person>,
+    /// Whether a team of GitHub makes the person an approver.
+    #[serde(default)]
+    pub teams: bool,
+}
+
+impl MemberRow {
+    /// A member of the settings, seen nowhere yet.
+    pub fn new(id: MemberId, name: String, role: Role) -> Self {
+        Self { id, name, role, github: None, teams: false }
+    }
+
+    /// Whether nobody named this member: who may push to a repository of GitHub.
+    pub fn is_collaborator(&self) -> bool {
+        self.github.as_ref().is_some_and(|person| self.id.as_str() == collaborator(person.id))
+    }
+}
+
+/// What a member is called whom nobody named, by the number on GitHub.
+pub fn collaborator(id: u64) -> String {
+    format!("{}github{id}", MemberId::PREFIX)
 }
 
 /// What an installation or endpoint leads to.
@@ -50,6 +96,65 @@ pub struct Connection {
     pub generation: u32,
     /// Whether it was removed.
     pub revoked: bool,
+}
+
+/// The site of Jira whose tickets a tenant has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JiraSite {
+    /// What people open: `https://acme.atlassian.net`.
+    pub site: String,
+    /// Where the API is: the site itself, or Atlassian's gateway to it.
+    pub api: String,
+    /// The `accountId` that we are there.
+    pub account: String,
+    /// How we log in.
+    pub login: JiraLogin,
+    /// The statuses tickets go through; what is absent is left to people.
+    #[serde(default)]
+    pub statuses: JiraStatuses,
+    /// The field that names a ticket's repository, such as `customfield_10050`.
+    #[serde(default)]
+    pub repository_field: Option<String>,
+}
+
+/// How we log in to a site of Jira; secrets are sealed by the vault for the purpose `jira`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JiraLogin {
+    /// A service account with an API token.
+    Token {
+        /// The account's address.
+        email: String,
+        /// The token, sealed.
+        token: String,
+    },
+    /// OAuth 2.0 with a refresh token that is a new one after each use.
+    OAuth {
+        /// Where tokens are made.
+        token_url: String,
+        /// The client, as registered with Atlassian.
+        client: String,
+        /// The client's secret, sealed.
+        secret: String,
+        /// The refresh token, sealed.
+        refresh: String,
+        /// The access token, sealed; absent before the first use.
+        access: Option<String>,
+        /// Until when the access token is good.
+        until: Option<domain::Timestamp>,
+    },
+}
+
+/// Names of statuses in Jira.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JiraStatuses {
+    /// Once work has begun.
+    pub in_progress: Option<String>,
+    /// Once the pull request is open.
+    pub in_review: Option<String>,
+    /// Once it is merged.
+    pub done: Option<String>,
 }
 
 fn parsed<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
@@ -98,13 +203,18 @@ pub async fn store_member(
     Ok(())
 }
 
-/// Removes every member and identity that the caller does not name.
+/// Finds a member's row.
+pub async fn member_row(engine: &Engine, ctx: &TenantCtx, id: &MemberId) -> Result<Option<MemberRow>, Failure> {
+    row(engine, &Key::of(ctx, "", format!("MEMBER#{id}"))).await
+}
+
+/// Removes every member that the caller does not name, but for those that nobody ever named.
 pub async fn retain_members(engine: &Engine, ctx: &TenantCtx, keep: &[MemberId]) -> Result<(), Failure> {
     let page = engine.table.query(Index::Primary, &Key::partition_of(ctx, ""), "MEMBER#", 1_000, None).await?;
     for item in page.items {
         let key = item.key.clone();
         let member: MemberRow = parsed(item)?;
-        if !keep.contains(&member.id) {
+        if !keep.contains(&member.id) && !member.is_collaborator() {
             engine.table.transact(vec![Write::Delete { key, when: Vec::new() }]).await?;
         }
     }
@@ -113,8 +223,7 @@ pub async fn retain_members(engine: &Engine, ctx: &TenantCtx, keep: &[MemberId])
 
 /// Finds a member by id.
 pub async fn member(engine: &Engine, ctx: &TenantCtx, id: &MemberId, via: Via) -> Result<Option<Member>, Failure> {
-    let found: Option<MemberRow> = row(engine, &Key::of(ctx, "", format!("MEMBER#{id}"))).await?;
-    Ok(found.map(|m| Member { tenant: ctx.tenant().clone(), id: m.id, name: m.name, role: m.role, via }))
+    Ok(member_row(engine, ctx, id).await?.map(|m| Member { tenant: ctx.tenant().clone(), id: m.id, name: m.name, role: m.role, via }))
 }
 
 /// Finds the member a provider knows under an id; strangers are nobody.
@@ -151,6 +260,84 @@ pub async fn repositories(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Reposi
     page.items.into_iter().map(parsed).collect()
 }
 
+/// Connects a tenant to a site of Jira.
+pub async fn store_jira(engine: &Engine, ctx: &TenantCtx, site: &JiraSite) -> Result<(), Failure> {
+    put(engine, Key::of(ctx, "", JIRA), json!(site)).await
+}
+
+/// The row of a tenant's site of Jira.
+const JIRA: &str = "CONNECTION#jira";
+
+/// The site of Jira that a tenant is connected to.
+pub async fn jira(engine: &Engine, ctx: &TenantCtx) -> Result<Option<JiraSite>, Failure> {
+    row(engine, &Key::of(ctx, "", JIRA)).await
+}
+
+/// Stores a site of Jira in place of exactly the one that was read; says whether nobody else was faster.
+pub async fn replace_jira(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    before: &JiraSite,
+    after: &JiraSite,
+) -> Result<bool, Failure> {
+    let key = Key::of(ctx, "", JIRA);
+    let Some(item) = engine.table.get(&key).await? else {
+        return Ok(false);
+    };
+    let seen = item.version;
+    if parsed::<JiraSite>(item)? != *before {
+        return Ok(false);
+    }
+    let mut item = Item::new(key, json!(after));
+    item.version = seen + 1;
+    match engine.table.transact(vec![Write::Put { item, when: vec![Condition::VersionIs(seen)] }]).await {
+        Ok(()) => Ok(true),
+        Err(crate::port::TableError::Condition { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Our name for a repository of GitHub, by the number that stays, among those of an installation.
+///
+/// The first delivery about a repository that was connected by name alone binds the number to it; another repository
+/// that has taken over the name is not it.
+pub async fn known_as(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    installation: u64,
+    named: &crate::inbound::Named,
+) -> Result<Option<Repository>, Failure> {
+    let all = repositories(engine, ctx).await?;
+    let of = |row: &&Repository| row.github.as_ref().is_some_and(|github| github.installation == installation);
+    let by_id = all.iter().find(|row| row.github.as_ref().is_some_and(|github| github.id == Some(named.id)));
+    let unbound = |row: &&Repository| {
+        of(row) && row.github.as_ref().is_some_and(|github| github.id.is_none() && github.name == named.name)
+    };
+    let Some(found) = by_id.filter(of).or_else(|| all.iter().find(unbound)) else {
+        return Ok(None);
+    };
+    let (mut row, mut now) = (found.clone(), found.github.clone());
+    if let Some(github) = &mut now {
+        github.id = Some(named.id);
+        github.name = named.name.clone();
+        github.public = named.public.unwrap_or(github.public);
+    }
+    let follows = now.as_ref().is_some_and(|github| github.follows);
+    let base = named.base.as_deref().filter(|_| follows).and_then(|base| BranchName::parse(base).ok());
+    let base = base.unwrap_or_else(|| row.base.clone());
+    if now != row.github || base != row.base {
+        (row.github, row.base) = (now, base);
+        store_repository(engine, ctx, &row).await?;
+    }
+    Ok(Some(row))
+}
+
+/// Forgets a repository.
+pub async fn remove_repository(engine: &Engine, ctx: &TenantCtx, name: &RepoName) -> Result<(), Failure> {
+    let delete = Write::Delete { key: Key::of(ctx, "", format!("REPO#{name}")), when: Vec::new() };
+    Ok(engine.table.transact(vec![delete]).await?)
+}
+
 /// Connects an installation of the GitHub App.
 pub async fn store_installation(engine: &Engine, id: u64, connection: &Connection) -> Result<(), Failure> {
     put(engine, Key::installation(id), json!(connection)).await
@@ -176,10 +363,14 @@ pub fn installation_name(id: u64) -> String {
     format!("installation:{id}")
 }
 
+/// The number of an installation by that name.
+pub fn installation_number(connection: &str) -> Option<u64> {
+    connection.strip_prefix("installation:").and_then(|id| id.parse().ok())
+}
+
 /// What must still hold when something is written through a connection; `None` when it was removed.
 pub async fn connected(engine: &Engine, connection: &str) -> Result<Option<Write>, Failure> {
-    let id = connection.strip_prefix("installation:").and_then(|id| id.parse().ok());
-    let id: u64 = id.ok_or_else(|| Failure::new(Fault::Bug, "a connection of no known kind"))?;
+    let id = installation_number(connection).ok_or_else(|| Failure::new(Fault::Bug, "a connection of no known kind"))?;
     let key = Key::installation(id);
     let Some(item) = engine.table.get(&key).await? else {
         return Ok(None);
@@ -196,7 +387,8 @@ pub async fn still(engine: &Engine, ctx: &TenantCtx, member: &MemberId, least: R
         return Ok(None);
     };
     let when = vec![Condition::VersionIs(item.version)];
-    let role = parsed::<MemberRow>(item)?.role;
+    let row = parsed::<MemberRow>(item)?;
+    let role = if row.teams { row.role.max(Role::Approver) } else { row.role };
     Ok((role >= least).then_some(Write::Check { key, when }))
 }
 

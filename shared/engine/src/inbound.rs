@@ -7,6 +7,8 @@ use domain::ticket::TicketText;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::port::{Attachment, Place, Remark};
+
 /// Somebody on a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -20,24 +22,30 @@ pub struct Actor {
     pub is_person: bool,
 }
 
-/// Where a comment was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// On a ticket.
-    Ticket(TrackerKey),
-    /// On a pull request.
-    PullRequest(RepoName, u64),
-}
-
 /// One delivery, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {
     /// The GitHub installation in the signed body, where there is one.
     pub installation: Option<u64>,
+    /// The repository of GitHub that it is about, where there is one.
+    pub repository: Option<Named>,
     /// Who did it.
     pub actor: Option<Actor>,
     /// What happened.
     pub news: InboundNews,
+}
+
+/// A repository as a delivery names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The number that stays.
+    pub id: u64,
+    /// What it is called now.
+    pub name: RepoName,
+    /// Whether everybody can read it, where the delivery says so.
+    pub public: Option<bool>,
+    /// The branch people merge into, where the delivery says so.
+    pub base: Option<String>,
 }
 
 /// What happened on the provider's side.
@@ -92,6 +100,8 @@ pub enum InboundNews {
         number: u64,
         /// The provider's id of the review.
         id: String,
+        /// The name by which it can be reacted to.
+        node: String,
         /// Whether it asks for changes.
         asks_for_changes: bool,
         /// Its text.
@@ -116,13 +126,43 @@ pub enum InboundNews {
         head: CommitSha,
         /// Which pull requests have it as their head.
         numbers: Vec<u64>,
-        /// Whether they failed.
+        /// Whether these failed; other systems' checks of the same commit may still run.
         failed: bool,
     },
+    /// Somebody pushed to a pull request.
+    Pushed {
+        /// Where.
+        repo: RepoName,
+        /// Which.
+        number: u64,
+        /// What it shows now.
+        head: CommitSha,
+    },
     /// The app was installed, or is active again.
-    Installed,
+    Installed {
+        /// What it may see, where the delivery says so.
+        repositories: Vec<Named>,
+    },
+    /// What the app may see changed.
+    Repositories {
+        /// What it may see now.
+        added: Vec<Named>,
+        /// What it may see no longer.
+        removed: Vec<Named>,
+    },
+    /// A repository has another name, another owner or another audience.
+    Renamed,
     /// The app was removed or suspended.
     Uninstalled,
+}
+
+/// What people said and attached to a ticket before it was triggered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketContext {
+    /// The latest remarks, oldest first.
+    pub remarks: Vec<Remark>,
+    /// The attachments.
+    pub attachments: Vec<Attachment>,
 }
 
 /// One remark on a line, as a review batch keeps it.

@@ -3,9 +3,10 @@
 use domain::decide::Notice;
 use domain::hash::ContentHash;
 use domain::id::{EndpointId, MemberId, TicketId};
-use domain::name::TrackerKey;
 use domain::state::Stage;
 use serde::{Deserialize, Serialize};
+
+use crate::port::{Place, Reaction, Said};
 
 /// The queue intake reads.
 pub const INTAKE: &str = "intake";
@@ -109,10 +110,17 @@ pub enum NotifyMessage {
     /// An answer to what somebody said.
     Reply {
         /// Where it was said.
-        key: TrackerKey,
+        place: Place,
         /// What it answers, so that it is said once.
         to: String,
         /// Markdown.
         text: String,
+    },
+    /// An answer without words.
+    React {
+        /// To what.
+        said: Said,
+        /// Which.
+        reaction: Reaction,
     },
 }

@@ -2,5 +2,8 @@
 
 pub mod github;
 mod local;
+mod route;
 
+pub use github::{App, AppSettings, Github, KeySigner};
 pub use local::LocalForge;
+pub use route::{Forges, Writers};

@@ -95,6 +95,27 @@ impl Stack {
         Arc::new(KmsVault::new(&self.access, Arc::clone(&self.engine.clock), key.to_string()))
     }
 
+    /// The GitHub App, where the stack has one: its number, the key in KMS that it signs with, and where it is.
+    #[cfg(feature = "github")]
+    pub fn github(
+        &self,
+        app: Option<String>,
+        key: Option<String>,
+        api: Option<String>,
+    ) -> Result<Option<forge::Github>, StartError> {
+        let (Some(app), Some(key)) = (app, key) else {
+            return Ok(None);
+        };
+        let wrong = || Failure::new(domain::error::Fault::Invalid, "GITHUB_APP_ID must be the App's number");
+        let id = app.parse().map_err(|_| wrong())?;
+        let api = api.unwrap_or_else(|| forge::AppSettings::API.to_owned());
+        // On an Enterprise Server the API is `https://HOST/api/v3`.
+        let web = api.strip_suffix("/api/v3").map_or_else(|| forge::AppSettings::WEB.to_owned(), str::to_owned);
+        let signer = Arc::new(aws::KmsSigner::new(&self.access, key));
+        let app = forge::App::new(self.engine.clone(), forge::AppSettings { id, api, web }, signer)?;
+        Ok(Some(forge::Github::new(Arc::new(app))))
+    }
+
     /// The newest version of a secret that is stored as it is; empty when there is none yet.
     pub async fn stored(&self, arn: &Arn) -> Result<Secret, StartError> {
         let names = [("stored", Kept::AsIs(arn.to_string()))];

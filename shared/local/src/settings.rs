@@ -8,7 +8,7 @@ use domain::id::{EndpointId, IdError, MemberId, TenantId};
 use domain::name::{BranchName, RepoName};
 use domain::policy::{Policy, PolicyChange, PolicyError};
 use domain::principal::Role;
-use engine::directory::{self, Connection, MemberRow, Repository};
+use engine::directory::{self, Connection, ForgeRepo, MemberRow, Repository};
 use engine::port::{Secret, Vault};
 use engine::seal::SealError;
 use engine::{Engine, tenancy::TenantCtx};
@@ -23,8 +23,24 @@ pub struct Settings {
     /// How long what no live ticket names is kept, as `720h`: snapshots, prompts, answers.
     #[serde(default = "thirty_days")]
     pub keep: SignedDuration,
+    /// The GitHub App, where there is one.
+    pub github: Option<GithubSettings>,
     /// The tenants of this machine, usually one.
     pub tenant: Vec<TenantSettings>,
+}
+
+/// The GitHub App of this machine. Its private key is a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GithubSettings {
+    /// The App's number.
+    pub app_id: u64,
+    /// The private key that GitHub made for it, in PEM.
+    pub private_key_file: PathBuf,
+    /// Where its API is, if not on github.com.
+    pub api: Option<String>,
+    /// Where people and git find repositories, if not on github.com.
+    pub web: Option<String>,
 }
 
 fn thirty_days() -> SignedDuration {
@@ -76,13 +92,19 @@ pub struct MemberSettings {
 pub struct RepositorySettings {
     /// `owner/name`.
     pub name: RepoName,
-    /// A path of this machine or an `http(s)` address without credentials.
+    /// A path of this machine or an `http(s)` address without credentials; `github` where it is reached through the
+    /// GitHub App.
     pub location: String,
-    /// The branch tickets start from.
-    pub base: BranchName,
+    /// The branch tickets start from; on GitHub, its default branch unless said here.
+    pub base: Option<BranchName>,
     /// Tracker projects whose tickets are meant for it.
     #[serde(default)]
     pub projects: Vec<String>,
+    /// Tracker components whose tickets are meant for it.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// The installation it is reached through, where the tenant has several.
+    pub installation: Option<u64>,
     /// A file with the token for an `http(s)` address.
     pub token_file: Option<PathBuf>,
 }
@@ -141,6 +163,9 @@ pub enum SettingsError {
         /// Its name.
         name: String,
     },
+    /// A repository on GitHub that no installation can reach.
+    #[error("repository {0}: say which of the tenant's `installations` reaches it with `installation = NUMBER`")]
+    NoInstallation(RepoName),
     /// There is no key to prove anything with.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -237,7 +262,7 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
         }
         seed_members(engine, &ctx, &tenant.member).await?;
         for repository in &tenant.repository {
-            seed_repository(engine, vault, &ctx, repository).await?;
+            seed_repository(engine, vault, &ctx, tenant, repository).await?;
         }
         for endpoint in &tenant.endpoint {
             // A secret that was replaced does not come back, whatever the file still says.
@@ -260,7 +285,12 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
 
 async fn seed_members(engine: &Engine, ctx: &TenantCtx, members: &[MemberSettings]) -> Result<(), SettingsError> {
     for member in members {
-        let row = MemberRow { id: member.id.clone(), name: member.name.clone(), role: member.role };
+        let known = directory::member_row(engine, ctx, &member.id).await?;
+        let row = MemberRow::new(member.id.clone(), member.name.clone(), member.role);
+        let row = match known {
+            Some(known) => MemberRow { github: known.github, teams: known.teams, ..row },
+            None => row,
+        };
         let mut identities = Vec::new();
         identities.extend(member.github.map(|id| ("github".to_owned(), id.to_string())));
         identities.extend(member.jira.clone().map(|id| ("jira".to_owned(), id)));
@@ -270,17 +300,34 @@ async fn seed_members(engine: &Engine, ctx: &TenantCtx, members: &[MemberSetting
     Ok(directory::retain_members(engine, ctx, &keep).await?)
 }
 
+/// The location of a repository that is reached through the GitHub App.
+const GITHUB: &str = "github";
+
 async fn seed_repository(
     engine: &Engine,
     vault: &dyn Vault,
     ctx: &TenantCtx,
+    tenant: &TenantSettings,
     settings: &RepositorySettings,
 ) -> Result<(), SettingsError> {
+    let known = directory::repository(engine, ctx, &settings.name).await?;
+    let github = match (settings.location.as_str(), settings.installation, tenant.installations.as_slice()) {
+        (GITHUB, Some(one), _) | (GITHUB, None, &[one]) => {
+            let before = known.as_ref().and_then(|row| row.github.clone()).filter(|row| row.installation == one);
+            let new = ForgeRepo { installation: one, id: None, name: settings.name.clone(), public: false, follows: true };
+            Some(ForgeRepo { follows: settings.base.is_none(), ..before.unwrap_or(new) })
+        }
+        (GITHUB, None, _) => return Err(SettingsError::NoInstallation(settings.name.clone())),
+        _ => None,
+    };
+    let followed = known.filter(|_| github.is_some()).map(|row| row.base);
     let row = Repository {
         name: settings.name.clone(),
         location: settings.location.clone(),
-        base: settings.base.clone(),
+        base: settings.base.clone().or(followed).unwrap_or_else(BranchName::main),
         projects: settings.projects.clone(),
+        components: settings.components.clone(),
+        github,
         token: match &settings.token_file {
             Some(path) => {
                 let token = std::fs::read_to_string(path)

@@ -5,10 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::id::{IdError, LocalId};
-use domain::name::TrackerKey;
 use engine::Engine;
 use engine::key::Key;
-use engine::port::{Condition, Index, Item, Posted, Tracker, Write, fresh};
+use engine::port::{Condition, Index, Item, Place, Posted, Tracker, Words, Write, fresh};
 use engine::tenancy::TenantCtx;
 use serde_json::{Value, json};
 
@@ -24,13 +23,13 @@ impl LocalTracker {
         Self { engine }
     }
 
-    /// Every comment of ours on a ticket, oldest first.
-    pub async fn comments(&self, ctx: &TenantCtx, key: &TrackerKey) -> Result<Vec<Posted>, Failure> {
+    /// Every comment of ours on a place, oldest first.
+    pub async fn comments(&self, ctx: &TenantCtx, place: &Place) -> Result<Vec<Posted>, Failure> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let page =
-                self.engine.table.query(Index::Primary, &partition(ctx, key), "", 100, cursor.as_deref()).await?;
+                self.engine.table.query(Index::Primary, &partition(ctx, place), "", 100, cursor.as_deref()).await?;
             all.extend(page.items.iter().map(posted));
             cursor = page.cursor;
             if cursor.is_none() {
@@ -40,12 +39,12 @@ impl LocalTracker {
     }
 }
 
-fn under(key: &TrackerKey) -> String {
-    format!("COMMENTS#{key}")
+fn under(place: &Place) -> String {
+    format!("COMMENTS#{place}")
 }
 
-fn partition(ctx: &TenantCtx, key: &TrackerKey) -> String {
-    Key::partition_of(ctx, &under(key))
+fn partition(ctx: &TenantCtx, place: &Place) -> String {
+    Key::partition_of(ctx, &under(place))
 }
 
 fn posted(item: &Item) -> Posted {
@@ -60,37 +59,43 @@ impl Tracker for LocalTracker {
         Duration::ZERO
     }
 
-    async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure> {
-        let mut all = self.comments(ctx, key).await?;
-        all.retain(|posted| posted.text.contains(marker));
+    async fn find(&self, ctx: &TenantCtx, place: &Place, marker: &str) -> Result<Vec<Posted>, Failure> {
+        let (mut all, mark) = (self.comments(ctx, place).await?, Words::comment(marker));
+        all.retain(|posted| posted.text.contains(&mark));
         Ok(all)
     }
 
-    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
+    async fn create(&self, ctx: &TenantCtx, place: &Place, words: &Words<'_>) -> Result<Posted, Failure> {
         let id: LocalId = fresh(self.engine.ids.as_ref(), LocalId::PREFIX)
             .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
         let now = self.engine.clock.now();
-        let item = Item::new(Key::of(ctx, &under(key), id.as_str()), json!({ "text": text, "at": now }));
+        let item = Item::new(Key::of(ctx, &under(place), id.as_str()), json!({ "text": words.marked(), "at": now }));
         let comment = posted(&item);
         self.engine.table.transact(vec![Write::Put { item, when: vec![Condition::NotExists { now }] }]).await?;
         Ok(comment)
     }
 
-    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
-        let place = Key::of(ctx, &under(key), id);
+    async fn update(
+        &self,
+        ctx: &TenantCtx,
+        place: &Place,
+        id: &str,
+        words: &Words<'_>,
+    ) -> Result<Option<Posted>, Failure> {
+        let place = Key::of(ctx, &under(place), id);
         let Some(mut item) = self.engine.table.get(&place).await? else {
             return Ok(None);
         };
         let seen = item.version;
         item.version += 1;
-        item.body = json!({ "text": text, "at": item.body.get("at"), "edited": self.engine.clock.now() });
+        item.body = json!({ "text": words.marked(), "at": item.body.get("at"), "edited": self.engine.clock.now() });
         let comment = posted(&item);
         self.engine.table.transact(vec![Write::Put { item, when: vec![Condition::VersionIs(seen)] }]).await?;
         Ok(Some(comment))
     }
 
-    async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
-        let delete = Write::Delete { key: Key::of(ctx, &under(key), id), when: Vec::new() };
+    async fn delete(&self, ctx: &TenantCtx, place: &Place, id: &str) -> Result<(), Failure> {
+        let delete = Write::Delete { key: Key::of(ctx, &under(place), id), when: Vec::new() };
         Ok(self.engine.table.transact(vec![delete]).await?)
     }
 }

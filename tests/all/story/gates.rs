@@ -147,7 +147,7 @@ async fn whoever_lost_the_right_to_approve_has_not_approved() {
     world.reaches("SHOP-1", "plan_approved").await;
     let client = world.client("ada");
     let id = domain::id::MemberId::parse("mem_apo").unwrap();
-    let row = engine::directory::MemberRow { id, name: "apo".to_owned(), role: domain::principal::Role::Writer };
+    let row = engine::directory::MemberRow::new(id, "apo".to_owned(), domain::principal::Role::Writer);
     engine::directory::store_member(&world.system.engine, client.ctx(), &row, &[]).await.unwrap();
     world.say("ada", "SHOP-1", "implement").await;
     let ticket = world.reaches("SHOP-1", "awaiting_diff_approval").await;

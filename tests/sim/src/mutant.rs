@@ -7,11 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::error::Failure;
-use domain::name::TrackerKey;
 use domain::ticket::Ticket;
 use engine::key::Key;
 use engine::message::{DeliveryMessage, INTAKE};
-use engine::port::{Condition, Index, Item, Page, Posted, Table, TableError, Tracker, Write};
+use engine::port::{Condition, Index, Item, Page, Place, Posted, Table, TableError, Tracker, Words, Write};
 use engine::tenancy::{SystemCtx, TenantCtx};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -266,19 +265,25 @@ impl Tracker for Blind {
         self.0.lag()
     }
 
-    async fn find(&self, _ctx: &TenantCtx, _key: &TrackerKey, _marker: &str) -> Result<Vec<Posted>, Failure> {
+    async fn find(&self, _ctx: &TenantCtx, _place: &Place, _marker: &str) -> Result<Vec<Posted>, Failure> {
         Ok(Vec::new())
     }
 
-    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
-        self.0.create(ctx, key, text).await
+    async fn create(&self, ctx: &TenantCtx, place: &Place, words: &Words<'_>) -> Result<Posted, Failure> {
+        self.0.create(ctx, place, words).await
     }
 
-    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
-        self.0.update(ctx, key, id, text).await
+    async fn update(
+        &self,
+        ctx: &TenantCtx,
+        place: &Place,
+        id: &str,
+        words: &Words<'_>,
+    ) -> Result<Option<Posted>, Failure> {
+        self.0.update(ctx, place, id, words).await
     }
 
-    async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
-        self.0.delete(ctx, key, id).await
+    async fn delete(&self, ctx: &TenantCtx, place: &Place, id: &str) -> Result<(), Failure> {
+        self.0.delete(ctx, place, id).await
     }
 }

@@ -221,7 +221,7 @@ impl People {
             world.clockwork.tell(|| format!("{} becomes {role:?}", person.id));
             let engine = world.engine(0);
             if let (Ok(ctx), Ok(id)) = (world.sealer.operator(&firm.id), MemberId::parse(person.id)) {
-                let row = MemberRow { id, name: person.id.to_owned(), role };
+                let row = MemberRow::new(id, person.id.to_owned(), role);
                 // An admin's write has no faults of its own.
                 let _ = directory::store_member(&engine, &ctx, &row, &[]).await;
             }

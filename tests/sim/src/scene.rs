@@ -237,7 +237,7 @@ async fn tenant(engine: &engine::Engine, ctx: &TenantCtx, firm: &Firm, policy: &
     directory::store_policy(engine, ctx, policy).await?;
     for person in PEOPLE.iter().filter(|person| person.id != "nobody") {
         let id = MemberId::parse(person.id).map_err(|error| bug(error.to_string()))?;
-        let row = MemberRow { id, name: person.id.to_owned(), role: person.role };
+        let row = MemberRow::new(id, person.id.to_owned(), person.role);
         let identities =
             [("github".to_owned(), person.github(firm).to_string()), ("jira".to_owned(), person.jira(firm))];
         directory::store_member(engine, ctx, &row, &identities).await?;
@@ -248,6 +248,8 @@ async fn tenant(engine: &engine::Engine, ctx: &TenantCtx, firm: &Firm, policy: &
         base: BranchName::parse("main").map_err(|error| bug(error.to_string()))?,
         projects: vec!["SHOP".to_owned()],
         token: None,
+        components: Vec::new(),
+        github: None,
     };
     directory::store_repository(engine, ctx, &repository).await?;
     let connection = Connection { tenant: firm.id.clone(), generation: 1, revoked: false };

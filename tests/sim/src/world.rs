@@ -238,7 +238,13 @@ impl World {
         let workspace = Arc::clone(&self.source) as Arc<dyn Workspace>;
         match queue {
             INTAKE => {
-                let function = intake::Intake { engine, handle: HANDLE.to_owned(), label: LABEL.to_owned() };
+                let function = intake::Intake {
+                    engine,
+                    handle: HANDLE.to_owned(),
+                    label: LABEL.to_owned(),
+                    forge: Arc::clone(&self.forge) as _,
+                    tracker: Arc::clone(&self.tracker) as _,
+                };
                 Box::pin(intake::handle(&function, body)).await
             }
             MODEL => {
@@ -250,7 +256,13 @@ impl World {
                     Some(mutant) => mutant.tracker(Arc::clone(&self.tracker)),
                     None => Arc::clone(&self.tracker) as _,
                 };
-                let function = notify::Notify { engine, tracker, workspace, handle: HANDLE.to_owned() };
+                let function = notify::Notify {
+                    engine,
+                    tracker,
+                    forge: Arc::clone(&self.forge) as _,
+                    workspace,
+                    handle: HANDLE.to_owned(),
+                };
                 Box::pin(notify::handle(&function, body)).await
             }
             "snapshot" => {

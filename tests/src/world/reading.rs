@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::name::TrackerKey;
 use domain::ticket::Ticket;
 use engine::key::{Key, TicketPartition};
-use engine::port::Index;
+use engine::port::{Index, Place};
 use intake::Answer;
 use rusqlite::Connection;
 
@@ -21,7 +21,7 @@ impl World {
     pub async fn comments(&self, key: &str) -> Vec<String> {
         let client = self.client("ada");
         let key = TrackerKey::parse(key).unwrap();
-        let all = self.system.tracker.comments(client.ctx(), &key).await.unwrap();
+        let all = self.system.tracker.comments(client.ctx(), &Place::Ticket(key.clone())).await.unwrap();
         all.into_iter().map(|posted| posted.text).collect()
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::artifact::ArtifactRef;
+use crate::hash::ContentHash;
 use crate::input::{Happening, Input};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
@@ -100,6 +101,20 @@ pub enum Notice {
     },
     /// A pull request was opened or brought up to date.
     Published,
+    /// Each thread of a review was dealt with.
+    Answered {
+        /// The stored answers.
+        answer: ContentHash,
+    },
+    /// The checks are green: the draft may be reviewed.
+    Ready,
+    /// Something people should know, and nothing else follows from it.
+    Told {
+        /// What, as a sentence.
+        what: String,
+        /// The ticket's version since then.
+        version: u64,
+    },
     /// It failed.
     Failed,
     /// Somebody asked for something that moved nothing on: it is said that it was done.

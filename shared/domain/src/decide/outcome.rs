@@ -131,12 +131,10 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
         (State::Snapshotting { then: Stage::Implement }, Outcome::BaseMoved { changed }) => {
             Ok(base_moved(draft, changed))
         }
-        (State::Implementing, Outcome::Implemented { change_set })
-        | (State::Revising, Outcome::Revised { change_set }) => {
-            draft.next().change_set = Some(change_set.clone());
-            draft.next().feedback = None;
-            let what = format!("change {} made", change_set.hash.short());
-            Ok(draft.run(Stage::Review, &what))
+        (State::Implementing, Outcome::Implemented { change_set }) => Ok(changed(draft, change_set)),
+        (State::Revising, Outcome::Revised { change_set, answer }) => {
+            draft.next().review_answer.clone_from(answer);
+            Ok(changed(draft, change_set))
         }
         (State::Reviewing, Outcome::Reviewed { review, critical, gates }) => {
             Ok(reviewed(draft, review, *critical, gates))
@@ -147,11 +145,24 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             draft.next().intent = None;
             draft.next().review_batch = None;
             draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
+            draft.next().published_base = draft.ticket().target().and_then(|target| target.commit.clone());
             let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
+            let answer = draft.next().review_answer.take();
+            let draft = match answer {
+                Some(answer) => draft.notify(Notice::Answered { answer }),
+                None => draft,
+            };
             Ok(draft.notify(Notice::Published).in_review(&what))
         }
         _ => Err(draft.outdated()),
     }
+}
+
+fn changed(mut draft: Draft<'_>, change_set: &ArtifactRef) -> Decision {
+    draft.next().change_set = Some(change_set.clone());
+    draft.next().feedback = None;
+    let what = format!("change {} made", change_set.hash.short());
+    draft.run(Stage::Review, &what)
 }
 
 /// The change is there and nobody who may has approved it: somebody who may has to look at it, whole.

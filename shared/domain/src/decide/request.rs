@@ -35,13 +35,8 @@ pub(super) fn decide(draft: Draft<'_>, by: &Principal, request: &Request) -> Res
         Request::Reject { reason } => reject(draft, member, reason),
         Request::Implement => implement(draft),
         Request::Close => close(draft),
-        Request::Fix { what, batch, instruction } => {
-            if *what != FixWhat::Review {
-                return Err(Refusal::new(
-                    Why::NotAvailable,
-                    "`fix ci` and `fix conflicts` are not available here; `fix review` is.",
-                ));
-            }
+        Request::Fix { what: FixWhat::Conflicts, instruction, .. } => fix_conflicts(draft, instruction),
+        Request::Fix { what: FixWhat::Ci | FixWhat::Review, batch, instruction } => {
             fix_review(draft, batch.clone(), instruction)
         }
         Request::Autofix { on } => {
@@ -314,6 +309,18 @@ fn fix_review(
         draft.next().feedback = Some(instruction.to_owned());
     }
     Ok(draft.run(Stage::Revise, "asked to work through the review"))
+}
+
+/// The plan is carried out anew on the base branch as it is now; the commit will have both as its parents.
+fn fix_conflicts(mut draft: Draft<'_>, instruction: &str) -> Result<Decision, Refusal> {
+    if draft.ticket().state != State::InReview {
+        return Err(draft.refuse("fix"));
+    }
+    draft.next().review_rounds = 0;
+    let said = if instruction.is_empty() { String::new() } else { format!(" {instruction}") };
+    let why = format!("The base branch moved on and the change conflicts with it; make the change on what is there now.{said}");
+    draft.next().feedback = Some(why);
+    Ok(draft.snapshot_then(Stage::Implement, "asked to resolve conflicts with the base branch"))
 }
 
 fn retry(mut draft: Draft<'_>) -> Result<Decision, Refusal> {

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use domain::error::Failure;
-use domain::name::CommitSha;
+use domain::name::{CommitSha, RepoName};
 use domain::ticket::{PullRequestRef, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::port::Permit;
+use crate::port::{Permit, Secret};
 use crate::tenancy::TenantCtx;
 
 /// What a forge can do; stages ask this, never for a forge's name.
@@ -59,6 +59,57 @@ pub struct Opened {
     pub text: PullRequestText,
 }
 
+/// A person as the forge knows one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The number that stays.
+    pub id: u64,
+    /// The name that can change, and can be taken over by somebody else.
+    pub login: String,
+}
+
+/// What the forge itself lets a person do with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Nothing.
+    None,
+    /// Look.
+    Read,
+    /// Push.
+    Write,
+    /// Everything.
+    Admin,
+}
+
+/// How the checks of a commit stand, ours left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// How many there are.
+    pub total: usize,
+    /// How many have not ended.
+    pub running: usize,
+    /// Those that failed: name, and what they say in short.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Signs with the App's private key, RS256; where the key is kept is the adapter's affair.
+#[async_trait]
+pub trait Signer: Send + Sync {
+    /// Signs a message.
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure>;
+}
+
+/// Tokens for git, minted for one repository.
+#[async_trait]
+pub trait RepoTokens: Send + Sync {
+    /// Where git finds a repository.
+    fn address(&self, name: &RepoName) -> String;
+
+    /// A token that may read the repository and nothing else; `None` where the repository has none of this kind.
+    async fn to_read(&self, ctx: &TenantCtx, repo: &RepoName) -> Result<Option<Secret>, Failure>;
+}
+
 /// Where pull requests live.
 #[async_trait]
 pub trait Forge: Send + Sync {
@@ -88,6 +139,36 @@ pub trait Forge: Send + Sync {
         text: &PullRequestText,
         permit: &Permit,
     ) -> Result<Opened, Failure>;
+
+    /// Takes a draft for ready to be reviewed; one that is no draft stays as it is.
+    async fn ready(&self, _ctx: &TenantCtx, _target: &Target, _number: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Whether the pull request can be merged without conflicts; `None` while that is not known.
+    async fn mergeable(&self, _ctx: &TenantCtx, _target: &Target, _number: u64) -> Result<Option<bool>, Failure> {
+        Ok(None)
+    }
+
+    /// How the checks of a commit stand; `None` where the forge has none.
+    async fn checks(&self, _ctx: &TenantCtx, _repo: &RepoName, _head: &CommitSha) -> Result<Option<Checks>, Failure> {
+        Ok(None)
+    }
+
+    /// What the forge lets a person do with a repository now; `None` where it does not know people.
+    async fn access(&self, _ctx: &TenantCtx, _repo: &RepoName, _who: &Person) -> Result<Option<Access>, Failure> {
+        Ok(None)
+    }
+
+    /// Whether a person is in a team, named `organisation/team`.
+    async fn in_team(&self, _ctx: &TenantCtx, _repo: &RepoName, _team: &str, _who: &Person) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    /// Who signs commits off: `Name <address>` of whoever the forge has as their author; `None` where it does not say.
+    async fn signature(&self, _ctx: &TenantCtx, _target: &Target) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
 
     /// Closes a pull request without a merge; a closed one stays as it is.
     async fn close(&self, ctx: &TenantCtx, target: &Target, number: u64) -> Result<(), Failure>;

@@ -13,7 +13,7 @@ mod tracker;
 
 pub use blobs::Blobs;
 pub use clock::{Clock, Ids, fresh};
-pub use forge::{Capabilities, Forge, Opened, PullRequestState, PullRequestText};
+pub use forge::{Access, Capabilities, Checks, Forge, Opened, Person, PullRequestState, PullRequestText, RepoTokens, Signer};
 pub use model::{
     Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance,
 };
@@ -22,4 +22,7 @@ pub use queue::{Delivered, MAX_RECEIVES, Outgoing, Queue};
 pub use secret::{Secret, Secrets, Vault};
 pub use source::{CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace};
 pub use table::{Condition, Index, Item, Page, Table, TableError, Write};
-pub use tracker::{Posted, Tracker};
+pub use tracker::{
+    Attachment, Conclusion, Phase, Place, Posted, Progress, Reaction, Remark, Reread, Said, SaidKind, TicketView, Tracker,
+    Words,
+};

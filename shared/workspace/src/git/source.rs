@@ -12,7 +12,7 @@ use domain::name::{BranchName, CommitSha};
 use domain::ticket::Target;
 use engine::Engine;
 use engine::directory::{self, Repository};
-use engine::port::{CommitMeta, Commits, Permit, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
+use engine::port::{CommitMeta, Commits, Permit, RepoTokens, Secret, Snapshots, SourceTree, StoredSnapshot, Vault};
 use engine::tenancy::TenantCtx;
 
 use crate::git::fetch::Known;
@@ -26,6 +26,7 @@ use crate::snapshot::{Limits, io};
 pub struct GitSource {
     engine: Engine,
     vault: Arc<dyn Vault>,
+    tokens: Option<Arc<dyn RepoTokens>>,
     root: PathBuf,
     client: reqwest::Client,
     patience: Duration,
@@ -57,6 +58,7 @@ impl GitSource {
         Ok(Self {
             engine,
             vault,
+            tokens: None,
             root: root.into(),
             client: client(PATIENCE)?,
             patience: PATIENCE,
@@ -70,11 +72,23 @@ impl GitSource {
         Ok(Self { client: client(patience)?, patience, ..self })
     }
 
+    /// Reaches repositories of the GitHub App with tokens that are minted for each.
+    pub fn with_tokens(self, tokens: Option<Arc<dyn RepoTokens>>) -> Self {
+        Self { tokens, ..self }
+    }
+
     async fn repository(&self, ctx: &TenantCtx, target: &Target) -> Result<(Repository, Option<Secret>), Failure> {
         let found = directory::repository(&self.engine, ctx, &target.repo).await?;
         let repository = found.ok_or_else(|| {
             Failure::new(Fault::Permission, format!("`{}` is not connected to this tenant", target.repo))
         })?;
+        if let Some(github) = &repository.github {
+            let missing = || Failure::new(Fault::Auth, "the GitHub App is not set up: its number and private key are missing");
+            let tokens = self.tokens.as_ref().ok_or_else(missing)?;
+            let location = tokens.address(&github.name);
+            let token = tokens.to_read(ctx, &target.repo).await?;
+            return Ok((Repository { location, ..repository }, token));
+        }
         if repository.token.is_some() && !may_carry_token(&repository.location) {
             let say = format!("the token of `{}` would travel unencrypted; use an https address", target.repo);
             return Err(Failure::new(Fault::Invalid, say));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::error::Failure;
 use domain::id::TenantId;
 use domain::name::TrackerKey;
-use engine::port::{Posted, Tracker};
+use engine::port::{Place, Posted, Tracker, Words};
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{Clockwork, Micros, Op, SECOND};
@@ -64,28 +64,36 @@ impl SimTracker {
     }
 }
 
+/// The key under which a place is kept; every place has one of its own.
+fn named(place: &Place) -> TrackerKey {
+    TrackerKey::parse(&place.to_string()).unwrap_or_else(|error| panic!("{error}"))
+}
+
 #[async_trait]
 impl Tracker for SimTracker {
     fn lag(&self) -> Duration {
         Duration::from_mins(1)
     }
 
-    async fn find(&self, ctx: &TenantCtx, key: &TrackerKey, marker: &str) -> Result<Vec<Posted>, Failure> {
+    async fn find(&self, ctx: &TenantCtx, place: &Place, marker: &str) -> Result<Vec<Posted>, Failure> {
         self.watch.acts_for("a tracker", ctx.tenant());
+        let (key, mark) = (named(place), Words::comment(marker));
         let look = || {
             let now = self.clockwork.now();
             let comments = held(&self.comments);
-            let ours = comments.iter().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == *key);
-            ours.filter(|c| c.listed <= now && c.posted.text.contains(marker)).map(|c| c.posted.clone()).collect()
+            let ours = comments.iter().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == key);
+            ours.filter(|c| c.listed <= now && c.posted.text.contains(&mark)).map(|c| c.posted.clone()).collect()
         };
         let found = self.clockwork.call(Op::read("tracker.find"), look).await;
         found.map_err(|harm| failure(&self.clockwork, "listing comments", harm, false))
     }
 
-    async fn create(&self, ctx: &TenantCtx, key: &TrackerKey, text: &str) -> Result<Posted, Failure> {
+    async fn create(&self, ctx: &TenantCtx, place: &Place, words: &Words<'_>) -> Result<Posted, Failure> {
+        let (key, text) = (named(place), words.marked());
+        let text = text.as_str();
         self.watch.acts_for("a tracker", ctx.tenant());
         self.watch.shows("a comment", text.as_bytes());
-        let ticket = self.watch.comment_starts(ctx.tenant(), key, text);
+        let ticket = self.watch.comment_starts(ctx.tenant(), &key, text);
         let add = || {
             let late = self.clockwork.wild() && self.clockwork.chance(300);
             let listed = self.clockwork.now() + if late { self.clockwork.between(0, 20 * SECOND) } else { 0 };
@@ -106,12 +114,20 @@ impl Tracker for SimTracker {
         }
     }
 
-    async fn update(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str, text: &str) -> Result<Option<Posted>, Failure> {
+    async fn update(
+        &self,
+        ctx: &TenantCtx,
+        place: &Place,
+        id: &str,
+        words: &Words<'_>,
+    ) -> Result<Option<Posted>, Failure> {
+        let (key, text) = (named(place), words.marked());
+        let text = text.as_str();
         self.watch.acts_for("a tracker", ctx.tenant());
         self.watch.shows("a comment", text.as_bytes());
         let change = || {
             let mut comments = held(&self.comments);
-            let mut ours = comments.iter_mut().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == *key);
+            let mut ours = comments.iter_mut().filter(|c| !c.gone && c.tenant == *ctx.tenant() && c.key == key);
             let comment = ours.find(|c| c.posted.id == id)?;
             text.clone_into(&mut comment.posted.text);
             Some(comment.posted.clone())
@@ -120,11 +136,12 @@ impl Tracker for SimTracker {
         changed.map_err(|harm| failure(&self.clockwork, "changing a comment", harm, true))
     }
 
-    async fn delete(&self, ctx: &TenantCtx, key: &TrackerKey, id: &str) -> Result<(), Failure> {
+    async fn delete(&self, ctx: &TenantCtx, place: &Place, id: &str) -> Result<(), Failure> {
+        let key = named(place);
         self.watch.acts_for("a tracker", ctx.tenant());
         let remove = || {
             let mut comments = held(&self.comments);
-            let ours = comments.iter_mut().filter(|c| c.tenant == *ctx.tenant() && c.key == *key);
+            let ours = comments.iter_mut().filter(|c| c.tenant == *ctx.tenant() && c.key == key);
             for comment in ours.filter(|c| c.posted.id == id) {
                 comment.gone = true;
             }

@@ -200,7 +200,7 @@ fn outcomes() -> Vec<Outcome> {
         reviewed(0, gates()),
         Outcome::IntentStarted { intent: "publish".to_owned() },
         Outcome::Published { pull_request: PullRequestRef { number: 7, url: "u".to_owned(), head: sha() } },
-        Outcome::Revised { change_set: artifact(2, "change 2") },
+        Outcome::Revised { change_set: artifact(2, "change 2"), answer: Some(hash("answer")) },
         Outcome::ApprovalLapsed { names: vec!["Apo".to_owned()], least: Role::Approver },
         Outcome::CancelSettled { left: "nothing".to_owned() },
         Outcome::OverLimit { what: "60 turns".to_owned(), checkpoint: hash("checkpoint") },
@@ -240,6 +240,9 @@ fn inputs() -> Vec<(String, Input)> {
         News::PullRequestClosed,
         News::ReviewSubmitted { batch: hash("batch") },
         News::ChecksFailed { batch: hash("batch") },
+        News::ChecksPassed,
+        News::Pushed { head: CommitSha::parse(&"d".repeat(40)).unwrap() },
+        News::Conflicted,
         News::PullRequestLinked { url: "u".to_owned() },
         News::Uninstalled,
     ] {

@@ -4,8 +4,11 @@ use commands::Markup;
 use domain::Timestamp;
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
-use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Place};
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
+use engine::port::Place;
 use serde::Deserialize;
+
+use crate::wiki;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,14 +67,17 @@ struct Changelog {
 #[derive(Deserialize)]
 struct Change {
     field: String,
+    /// The `accountId` that an assignment is to.
+    to: Option<String>,
     #[serde(rename = "fromString")]
     from: Option<String>,
     #[serde(rename = "toString")]
-    to: Option<String>,
+    words: Option<String>,
 }
 
-/// Reads a delivery whose signature was verified.
-pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
+/// Reads a delivery whose signature was verified. `account` is who we are on that site, if that is known: what is
+/// assigned to it counts as labelled, and where it is mentioned the handle is.
+pub fn parse(body: &[u8], handle: &str, account: Option<&str>) -> Result<Inbound, InboundError> {
     let delivery: Delivery =
         serde_json::from_slice(body).map_err(|error| InboundError(format!("not the documented shape: {error}")))?;
     let by = delivery.comment.as_ref().map(|comment| comment.author.clone()).or_else(|| delivery.user.clone());
@@ -81,24 +87,32 @@ pub fn parse(body: &[u8], _handle: &str) -> Result<Inbound, InboundError> {
         id: user.account_id,
         name: user.display_name,
     });
+    let ours = actor.as_ref().is_some_and(|actor| account == Some(actor.id.as_str()));
     let at = delivery.timestamp.and_then(|at| Timestamp::from_millisecond(at).ok());
+    if ours {
+        let news = InboundNews::Ignored("a change of our own");
+        return Ok(Inbound { installation: None, repository: None, actor, news });
+    }
     let news = match (delivery.webhook_event.as_str(), delivery.issue) {
         ("jira:issue_created", Some(issue)) => {
             let added = issue.fields.labels.clone();
             labels(&issue, at, added, Vec::new())?
         }
         ("jira:issue_updated", Some(issue)) => {
-            let (added, removed) = label_changes(delivery.changelog);
+            let assigned = |change: &Change| change.field == "assignee" && account.is_some() && change.to.as_deref() == account;
+            let to_us = delivery.changelog.iter().flat_map(|log| &log.items).any(assigned);
+            let (mut added, removed) = label_changes(delivery.changelog);
+            added.extend(to_us.then(|| handle.to_owned()));
             labels(&issue, at, added, removed)?
         }
         ("comment_created", Some(issue)) => match delivery.comment {
-            Some(comment) => written(&issue, comment)?,
+            Some(comment) => written(&issue, comment, handle, account)?,
             None => return Err(InboundError("a comment event without a comment".to_owned())),
         },
         (_, None) => InboundNews::Ignored("an event without an issue"),
         (_, Some(_)) => InboundNews::Ignored("an event we do not act on"),
     };
-    Ok(Inbound { installation: None, actor, news })
+    Ok(Inbound { installation: None, repository: None, actor, news })
 }
 
 fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
@@ -106,7 +120,8 @@ fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
 }
 
 fn text(issue: &Issue) -> TicketText {
-    TicketText { title: issue.fields.summary.clone(), body: issue.fields.description.clone().unwrap_or_default() }
+    let body = issue.fields.description.as_deref().map(wiki::to_markdown).unwrap_or_default();
+    TicketText { title: issue.fields.summary.clone(), body }
 }
 
 fn labels(
@@ -125,26 +140,35 @@ fn label_changes(changelog: Option<Changelog>) -> (Vec<String>, Vec<String>) {
         let split = |text: &Option<String>| -> Vec<String> {
             text.as_deref().unwrap_or("").split_whitespace().map(str::to_owned).collect()
         };
-        let (before, after) = (split(&change.from), split(&change.to));
+        let (before, after) = (split(&change.from), split(&change.words));
         added.extend(after.iter().filter(|label| !before.contains(label)).cloned());
         removed.extend(before.iter().filter(|label| !after.contains(label)).cloned());
     }
     (added, removed)
 }
 
-fn written(issue: &Issue, comment: Comment) -> Result<InboundNews, InboundError> {
+fn written(
+    issue: &Issue,
+    comment: Comment,
+    handle: &str,
+    account: Option<&str>,
+) -> Result<InboundNews, InboundError> {
     if comment.created != comment.updated {
         return Ok(InboundNews::Ignored("the comment was edited after it was written"));
     }
     if comment.jsd_public == Some(false) {
         return Ok(InboundNews::Ignored("an internal comment"));
     }
+    let body = match account {
+        Some(account) => comment.body.replace(&format!("[~accountid:{account}]"), &format!("@{handle}")),
+        None => comment.body,
+    };
     Ok(InboundNews::Comment {
         place: Place::Ticket(key(issue)?),
         text: text(issue),
         repo: None,
         id: comment.id,
-        body: comment.body,
+        body,
         markup: Markup::Wiki,
     })
 }

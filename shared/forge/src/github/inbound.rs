@@ -3,7 +3,8 @@
 use commands::Markup;
 use domain::name::{CommitSha, RepoName, TrackerKey};
 use domain::ticket::TicketText;
-use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Place, Thread};
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Named, Thread};
+use engine::port::Place;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 struct Envelope {
     action: Option<String>,
     installation: Option<Numbered>,
+    repository: Option<Repository>,
     sender: Option<User>,
 }
 
@@ -28,7 +30,31 @@ struct User {
 
 #[derive(Deserialize)]
 struct Repository {
+    id: u64,
     full_name: String,
+    private: Option<bool>,
+    default_branch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    #[serde(default)]
+    repositories: Vec<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Repositories {
+    #[serde(default)]
+    repositories_added: Vec<Repository>,
+    #[serde(default)]
+    repositories_removed: Vec<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Synchronized {
+    after: String,
+    pull_request: PullRequest,
+    repository: Repository,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +111,8 @@ struct PullRequestEvent {
 #[derive(Deserialize)]
 struct Review {
     id: u64,
+    #[serde(default)]
+    node_id: String,
     user: User,
     body: Option<String>,
     state: String,
@@ -143,14 +171,47 @@ pub fn parse(event: &str, body: &[u8], handle: &str) -> Result<Inbound, InboundE
         ("pull_request_review", "submitted") => review(shaped(body)?, envelope.sender.as_ref())?,
         ("pull_request_review_comment", "created") => review_comment(shaped(body)?, envelope.sender.as_ref())?,
         ("check_suite", "completed") => checks(shaped(body)?)?,
-        ("installation", "created" | "unsuspend" | "new_permissions_accepted") => InboundNews::Installed,
+        ("pull_request", "synchronize") => {
+            let event: Synchronized = shaped(body)?;
+            let (repo, number) = (repo(&event.repository)?, event.pull_request.number);
+            InboundNews::Pushed { repo, number, head: commit(&event.after)? }
+        }
+        ("installation", "created" | "unsuspend" | "new_permissions_accepted") => {
+            let event: Installed = shaped(body)?;
+            InboundNews::Installed { repositories: event.repositories.iter().filter_map(named).collect() }
+        }
+        ("installation_repositories", "added" | "removed") => {
+            let event: Repositories = shaped(body)?;
+            let all = |list: &[Repository]| list.iter().filter_map(named).collect();
+            let (added, removed) = (all(&event.repositories_added), all(&event.repositories_removed));
+            InboundNews::Repositories { added, removed }
+        }
+        ("repository", "renamed" | "transferred" | "publicized" | "privatized") => InboundNews::Renamed,
         ("installation", "deleted" | "suspend") => InboundNews::Uninstalled,
         ("issue_comment" | "pull_request_review_comment" | "pull_request_review", _) => {
             InboundNews::Ignored("only what is newly written acts")
         }
         _ => InboundNews::Ignored("an event we do not act on"),
     };
-    Ok(Inbound { installation: envelope.installation.map(|i| i.id), actor: envelope.sender.as_ref().map(actor), news })
+    Ok(Inbound {
+        installation: envelope.installation.map(|i| i.id),
+        repository: envelope.repository.as_ref().and_then(named),
+        actor: envelope.sender.as_ref().map(actor),
+        news,
+    })
+}
+
+fn named(repository: &Repository) -> Option<Named> {
+    Some(Named {
+        id: repository.id,
+        name: repo(repository).ok()?,
+        public: repository.private.map(|private| !private),
+        base: repository.default_branch.clone(),
+    })
+}
+
+fn commit(sha: &str) -> Result<CommitSha, InboundError> {
+    CommitSha::parse(sha).map_err(|error| InboundError(error.to_string()))
 }
 
 fn shaped<T: DeserializeOwned>(body: &[u8]) -> Result<T, InboundError> {
@@ -229,6 +290,7 @@ fn review(event: ReviewEvent, sender: Option<&User>) -> Result<InboundNews, Inbo
         repo: repo(&event.repository)?,
         number: event.pull_request.number,
         id: event.review.id.to_string(),
+        node: event.review.node_id,
         asks_for_changes: event.review.state.eq_ignore_ascii_case("changes_requested"),
         body: event.review.body.unwrap_or_default(),
     })
@@ -257,7 +319,7 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
     let suite = event.check_suite;
     Ok(InboundNews::Checks {
         repo: repo(&event.repository)?,
-        head: CommitSha::parse(&suite.head_sha).map_err(|error| InboundError(error.to_string()))?,
+        head: commit(&suite.head_sha)?,
         numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
         failed: matches!(suite.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")),
     })

@@ -1,0 +1,99 @@
+//! What the GitHub App was given: repositories come and go with the installation, known by their numbers.
+
+use domain::error::Failure;
+use domain::input::{Happening, Input, News};
+use domain::name::{BranchName, RepoName};
+use domain::principal::Principal;
+use engine::commit::{self, Hold};
+use engine::directory::{self, ForgeRepo, Repository};
+use engine::inbound::Named;
+use engine::tenancy::TenantCtx;
+use engine::ticket::list;
+
+use crate::record::ignored;
+use crate::{Answer, Case, Intake};
+
+/// What a repository of a delivery is to a tenant.
+pub(crate) enum Ours {
+    /// A connected one, under this name.
+    Named(RepoName),
+    /// It has the name of a connected one, and another number.
+    AnotherOne,
+    /// Nothing.
+    Unknown,
+}
+
+/// Finds the repository of a delivery by its number.
+pub(crate) async fn ours(
+    intake: &Intake,
+    ctx: &TenantCtx,
+    installation: u64,
+    named: &Named,
+) -> Result<Ours, Failure> {
+    if let Some(row) = directory::known_as(&intake.engine, ctx, installation, named).await? {
+        return Ok(Ours::Named(row.name));
+    }
+    let namesake = directory::repository(&intake.engine, ctx, &named.name).await?;
+    let through_app = namesake.is_some_and(|row| row.github.is_some());
+    Ok(if through_app { Ours::AnotherOne } else { Ours::Unknown })
+}
+
+/// Connects what an installation may see now, and ends the work on what it may see no longer.
+pub(crate) async fn changed(case: &Case<'_>, added: &[Named], removed: &[Named]) -> Result<Answer, Failure> {
+    let engine = &case.intake.engine;
+    let Some(installation) = case.connection.as_deref().and_then(directory::installation_number) else {
+        return ignored(case, "an installation without a number").await;
+    };
+    for named in added {
+        if directory::known_as(engine, &case.ctx, installation, named).await?.is_some() {
+            continue;
+        }
+        let taken = directory::repository(engine, &case.ctx, &named.name).await?;
+        if taken.is_some() {
+            tracing::warn!(repository = %named.name, "a repository of this name is connected otherwise, and stays so");
+            continue;
+        }
+        directory::store_repository(engine, &case.ctx, &connected(installation, named)).await?;
+    }
+    let mut trouble = None;
+    for named in removed {
+        let Some(row) = directory::known_as(engine, &case.ctx, installation, named).await? else {
+            continue;
+        };
+        // First nobody gets a token for it any more, then the work on it ends.
+        directory::remove_repository(engine, &case.ctx, &row.name).await?;
+        for ticket in list(engine, &case.ctx).await? {
+            let here = ticket.target().is_some_and(|target| target.repo == row.name);
+            if !here || ticket.state.is_end() {
+                continue;
+            }
+            let input = Input { by: Principal::System, what: Happening::News(News::Uninstalled) };
+            let cancelled = commit::apply(engine, &case.ctx, &ticket.id, &input, Hold::None, &[]).await;
+            trouble = cancelled.err().or(trouble);
+        }
+    }
+    match trouble {
+        // The delivery comes again and finds what is left.
+        Some(failure) => Err(failure),
+        None => ignored(case, "what the installation may see was taken in").await,
+    }
+}
+
+fn connected(installation: u64, named: &Named) -> Repository {
+    let base = named.base.as_deref().and_then(|base| BranchName::parse(base).ok());
+    Repository {
+        name: named.name.clone(),
+        location: String::new(),
+        base: base.unwrap_or_else(BranchName::main),
+        projects: Vec::new(),
+        token: None,
+        components: Vec::new(),
+        github: Some(ForgeRepo {
+            installation,
+            id: Some(named.id),
+            name: named.name.clone(),
+            public: named.public.unwrap_or(false),
+            follows: true,
+        }),
+    }
+}

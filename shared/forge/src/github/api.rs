@@ -1,0 +1,245 @@
+//! One call of GitHub's API: what goes out, what comes back, and whose turn it is to act when it does not.
+
+use std::sync::Arc;
+
+use domain::Timestamp;
+use domain::error::{Failure, Fault};
+use engine::Engine;
+use engine::key::Key;
+use engine::port::{TableError, Write};
+use engine::tenancy::TenantCtx;
+use http::{HeaderMap, Method};
+use jiff::SignedDuration;
+use octocrab::Octocrab;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Most calls that write, for one installation and minute; GitHub draws its line at 80.
+pub const WRITES_PER_MINUTE: i64 = 75;
+/// Most calls that write, for one installation and hour; GitHub draws its line at 500.
+const WRITES_PER_HOUR: i64 = 480;
+/// How long a secondary limit lasts where GitHub does not say.
+const SECONDARY: SignedDuration = SignedDuration::from_mins(1);
+/// Most pages of one list; who has more than a thousand entries is shown the newest ones.
+const PAGES: usize = 10;
+
+/// Calls GitHub with one token.
+#[derive(Clone)]
+pub(super) struct Api {
+    crab: Octocrab,
+    engine: Engine,
+    /// Whose writes are counted, and under which tenant; absent for the App's own calls.
+    counted: Option<(TenantCtx, u64)>,
+    /// Told when GitHub no longer takes the token.
+    ended: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+/// What GitHub answered, if it is an answer that callers tell apart.
+pub(super) struct Answer {
+    status: u16,
+    body: Value,
+}
+
+impl Answer {
+    /// Whether it is what was asked for.
+    pub(super) fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether there is no such thing, or none that the token may see.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.status, 404 | 410)
+    }
+
+    /// Whether GitHub understood and does not want to.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.status, 409 | 422)
+    }
+
+    /// GitHub's own sentence, without control characters.
+    pub(super) fn said(&self) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let details = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let details = details.map(|error| error.get("message").map_or_else(|| text(error), text));
+        let said = std::iter::once(self.body.get("message").map(text).unwrap_or_default()).chain(details);
+        let said = said.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        said.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+
+    /// Reads what was asked for; every other answer is a failure.
+    pub(super) fn read<T: DeserializeOwned>(self, what: &str) -> Result<T, Failure> {
+        if !self.is_good() {
+            return Err(self.failure(what));
+        }
+        serde_json::from_value(self.body)
+            .map_err(|error| Failure::new(Fault::Bug, format!("GitHub's answer to {what} cannot be read: {error}")))
+    }
+
+    /// The same, with nothing to read.
+    pub(super) fn done(self, what: &str) -> Result<(), Failure> {
+        if self.is_good() { Ok(()) } else { Err(self.failure(what)) }
+    }
+
+    fn failure(&self, what: &str) -> Failure {
+        let (status, said) = (self.status, self.said());
+        if self.is_missing() {
+            let say = format!("{what}: there is no such thing on GitHub, or the App may not see it (HTTP {status})");
+            return Failure::new(Fault::Permission, say);
+        }
+        Failure::new(Fault::Invalid, format!("{what}: GitHub refused (HTTP {status}): {said}"))
+    }
+}
+
+impl Api {
+    pub(super) fn new(
+        crab: Octocrab,
+        engine: Engine,
+        counted: Option<(TenantCtx, u64)>,
+        ended: Option<Arc<dyn Fn() + Send + Sync>>,
+    ) -> Self {
+        Self { crab, engine, counted, ended }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Every entry of a list, page by page.
+    pub(super) async fn list<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<Vec<T>, Failure> {
+        let mut all = Vec::new();
+        let join = if path.contains('?') { '&' } else { '?' };
+        for page in 1..=PAGES {
+            let some: Vec<T> = self.get(&format!("{path}{join}per_page=100&page={page}")).await?.read(what)?;
+            let full = some.len() == 100;
+            all.extend(some);
+            if !full {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Answer, Failure> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(super) async fn patch(&self, path: &str, body: Value) -> Result<Answer, Failure> {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// One query or mutation of GraphQL. Its own errors arrive with HTTP 200.
+    pub(super) async fn graphql(&self, query: &str, variables: Value) -> Result<Value, Failure> {
+        let body = json!({ "query": query, "variables": variables });
+        let mut answer: Value = self.post("/graphql", body).await?.read("a query")?;
+        let error = answer.pointer("/errors/0");
+        if let Some(error) = error {
+            let kind = error.get("type").and_then(Value::as_str).unwrap_or("");
+            let said: String = error.get("message").and_then(Value::as_str).unwrap_or("").chars().take(300).collect();
+            let fault = match kind {
+                "RATE_LIMITED" => Fault::RateLimited { retry_at: None },
+                "FORBIDDEN" | "NOT_FOUND" => Fault::Permission,
+                _ => Fault::Invalid,
+            };
+            return Err(Failure::new(fault, format!("GitHub refused a query: {said}")));
+        }
+        Ok(answer.get_mut("data").map(Value::take).unwrap_or_default())
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Failure> {
+        let reads = method == Method::GET;
+        if !reads {
+            self.count().await?;
+        }
+        let sent = match method {
+            Method::POST => self.crab._post(path, body.as_ref()).await,
+            Method::PATCH => self.crab._patch(path, body.as_ref()).await,
+            Method::DELETE => self.crab._delete(path, body.as_ref()).await,
+            _ => self.crab._get(path).await,
+        };
+        // Nothing tells whether a request that got no answer was carried out.
+        let lost = if reads { Fault::Transient } else { Fault::Unknown };
+        let response = sent.map_err(|_| Failure::new(lost.clone(), "GitHub cannot be reached, or did not answer"))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = self.crab.body_to_string(response).await;
+        let text = text.map_err(|_| Failure::new(lost.clone(), "GitHub broke off in the middle of an answer"))?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let answer = Answer { status, body };
+        match status {
+            200..=299 | 404 | 409 | 410 | 422 => Ok(answer),
+            401 => match &self.ended {
+                Some(ended) => {
+                    ended();
+                    Err(Failure::new(Fault::Transient, "GitHub ended the token; the next try takes a new one"))
+                }
+                None => Err(Failure::new(Fault::Auth, "GitHub does not accept the App's number and key")),
+            },
+            403 | 429 => Err(limited(&answer, &headers, self.engine.clock.now())),
+            500..=599 => Err(Failure::new(lost, format!("GitHub failed (HTTP {status})"))),
+            _ => Err(answer.failure("a request")),
+        }
+    }
+
+    /// Counts a write in the table, so that all functions together stay below what GitHub allows an installation.
+    async fn count(&self) -> Result<(), Failure> {
+        let Some((ctx, installation)) = &self.counted else {
+            return Ok(());
+        };
+        let now = self.engine.clock.now();
+        let second = now.as_second();
+        let row = |unit: &str, length: i64| {
+            Key::of(ctx, &format!("RATE#{installation}"), format!("{unit}#{:012}", second.div_euclid(length)))
+        };
+        let add = |key: Key, most: i64| Write::Add { key, field: "writes", amount: 1, at_most: Some(most) };
+        let writes = vec![add(row("MINUTE", 60), WRITES_PER_MINUTE), add(row("HOUR", 3_600), WRITES_PER_HOUR)];
+        let wait = match self.engine.table.transact(writes).await {
+            Ok(()) => return Ok(()),
+            Err(TableError::Condition { write: 0 }) => 60 - second.rem_euclid(60),
+            Err(TableError::Condition { .. }) => 3_600 - second.rem_euclid(3_600),
+            Err(error) => return Err(error.into()),
+        };
+        let retry_at = Some(now + SignedDuration::from_secs(wait));
+        let say = "this installation has written as much as GitHub allows for now";
+        Err(Failure::new(Fault::RateLimited { retry_at }, say))
+    }
+}
+
+/// A refusal that passes by itself, or one that somebody has to lift.
+fn limited(answer: &Answer, headers: &HeaderMap, now: Timestamp) -> Failure {
+    let number = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()?.parse::<i64>().ok());
+    let wait = number("retry-after").map(|seconds| now + SignedDuration::from_secs(seconds.clamp(1, 24 * 3_600)));
+    let reset = number("x-ratelimit-remaining")
+        .filter(|left| *left == 0)
+        .and_then(|_| Timestamp::from_second(number("x-ratelimit-reset")?).ok());
+    let secondary = answer.status == 429 || answer.said().to_lowercase().contains("rate limit");
+    let retry_at = wait.or(reset).or(secondary.then(|| now + SECONDARY));
+    match retry_at {
+        Some(_) => Failure::new(Fault::RateLimited { retry_at }, "GitHub asks to wait"),
+        None => {
+            let say = format!("GitHub does not allow the App to do this: {}", answer.said());
+            Failure::new(Fault::Permission, say)
+        }
+    }
+}
+
+/// One client for all of a process. Nothing in it tries again: that is decided where the effect is known.
+pub(super) fn client(base: &str) -> Result<Octocrab, Failure> {
+    let bug = |what: &str| Failure::new(Fault::Bug, format!("no client for GitHub can be made: {what}"));
+    let second = std::time::Duration::from_secs(1);
+    let builder = Octocrab::builder().base_uri(base).map_err(|_| bug("its address is none"))?;
+    builder
+        .set_connect_timeout(Some(second * 5))
+        .set_read_timeout(Some(second * 10))
+        .set_write_timeout(Some(second * 10))
+        .add_header(http::header::HeaderName::from_static("x-github-api-version"), "2022-11-28".to_owned())
+        .build()
+        .map_err(|error| bug(&error.to_string()))
+}
+
+/// Shares one client among tokens.
+pub(super) fn with_token(crab: &Arc<Octocrab>, token: &str) -> Result<Octocrab, Failure> {
+    crab.user_access_token(token.to_owned()).map_err(|_| Failure::new(Fault::Bug, "a token cannot be used"))
+}
