@@ -59,7 +59,7 @@ fn read_as_everything(body: &[u8]) {
     for event in EVENTS {
         understood(body, forge::github::parse(event, body, HANDLE));
     }
-    understood(body, tracker::jira::parse(body, HANDLE));
+    understood(body, tracker::jira::parse(body, HANDLE, None));
 }
 
 #[test]

@@ -246,14 +246,21 @@ fn critical_findings_send_a_change_back_until_its_rounds_are_used_up() {
 #[test]
 fn failing_checks_are_repaired_as_often_as_allowed_since_a_person_last_had_a_say() {
     let policy = Policy { autofix_checks: true, autofix_attempts: 2, ..Policy::standard() };
-    let checks = Happening::News(News::ChecksFailed { batch: hash("checks") });
+    let failed = |of: &str| Happening::News(News::ChecksFailed { batch: hash(of) });
+    let checks = failed("checks");
     let mut at = ticket(State::InReview);
     for repairs in 1..=2 {
-        let next = met(&at, checks.clone(), &policy).unwrap().next;
+        let next = met(&at, failed(&format!("checks {repairs}")), &policy).unwrap().next;
         assert_eq!((&next.state, next.repairs), (&State::Revising, repairs));
         at = Ticket { state: State::InReview, ..next };
     }
-    assert_eq!(met(&at, checks.clone(), &policy), Err(Why::Outdated));
+    assert_eq!(met(&at, failed("checks 2"), &policy), Err(Why::Outdated), "each failure is dealt with once");
+    let over = met(&at, checks.clone(), &policy).unwrap();
+    assert_eq!((&over.next.state, over.next.repairs), (&State::InReview, 2), "people are told, and nothing runs");
+    assert!(over.effects.iter().any(|effect| matches!(effect, Effect::Notify(Notice::Told { .. }))));
+    let at = over.next;
+    assert_eq!(met(&at, checks.clone(), &policy), Err(Why::Outdated), "and told once");
+    let checks = failed("later");
     let review = Happening::News(News::ReviewSubmitted { batch: hash("batch") });
     let said = met(&at, review, &policy).unwrap().next;
     assert!(met(&Ticket { state: State::InReview, ..said }, checks.clone(), &policy).is_ok());
@@ -264,6 +271,45 @@ fn failing_checks_are_repaired_as_often_as_allowed_since_a_person_last_had_a_say
         let open = Ticket { autofix: ticket_s, ..ticket(State::InReview) };
         assert_eq!(met(&open, checks.clone(), &policy).is_ok(), repaired, "{tenant} {ticket_s:?}");
     }
+}
+
+#[test]
+fn green_checks_make_a_draft_ready_once_for_each_commit() {
+    let policy = Policy::standard();
+    let passed = || Happening::News(News::ChecksPassed);
+    let ready = met(&ticket(State::InReview), passed(), &policy).unwrap();
+    assert!(ready.effects.contains(&Effect::Notify(Notice::Ready)));
+    assert_eq!(met(&ready.next, passed(), &policy), Err(Why::Outdated));
+    let open = Policy { draft_pull_requests: false, ..policy };
+    let passed = met(&ticket(State::InReview), passed(), &open).unwrap();
+    assert!(!passed.effects.contains(&Effect::Notify(Notice::Ready)), "there is no draft to make ready");
+}
+
+#[test]
+fn whoever_pushes_takes_the_repairs_over() {
+    let policy = Policy { autofix_checks: true, ..Policy::standard() };
+    let pushed = |head: &str| Happening::News(News::Pushed { head: CommitSha::parse(&head.repeat(40)).unwrap() });
+    let at = ticket(State::InReview);
+    let shown = at.pull_request.as_ref().unwrap().head.to_string();
+    let ours = Happening::News(News::Pushed { head: CommitSha::parse(&shown).unwrap() });
+    assert_eq!(met(&at, ours, &policy), Err(Why::Outdated), "that was our own push");
+    let next = met(&at, pushed("d"), &policy).unwrap().next;
+    assert_eq!((&next.state, next.autofix), (&State::InReview, Some(false)));
+    assert_eq!(met(&next, pushed("e"), &policy), Err(Why::Outdated), "said once");
+    let failed = Happening::News(News::ChecksFailed { batch: hash("checks") });
+    assert_eq!(met(&next, failed, &policy), Err(Why::Outdated));
+}
+
+#[test]
+fn conflicts_are_resolved_on_request_alone() {
+    let at = ticket(State::InReview);
+    let told = met(&at, Happening::News(News::Conflicted), &Policy::standard()).unwrap();
+    assert_eq!(told.next.state, State::InReview);
+    assert!(told.effects.iter().any(|effect| matches!(effect, Effect::Notify(Notice::Told { .. }))));
+    let fix = Request::Fix { what: FixWhat::Conflicts, batch: None, instruction: "keep both".to_owned() };
+    let next = ask(&at, member("mem_x", Role::Writer), fix, &Policy::standard()).unwrap();
+    assert_eq!(next.state, State::Snapshotting { then: Stage::Implement });
+    assert!(next.feedback.as_ref().unwrap().ends_with("keep both"));
 }
 
 #[test]
