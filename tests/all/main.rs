@@ -15,4 +15,5 @@ mod agents;
 mod commands;
 mod fuzz;
 mod story;
+mod surfaces;
 mod tidy;

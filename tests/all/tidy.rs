@@ -94,6 +94,7 @@ fn arrows_go_down_only() {
         ("local", "clock"),
         ("lambda", "aws"),
         ("lambda", "clock"),
+        ("lambda", "forge"),
         ("lambda", "webhooks"),
     ];
     for adapter in adapters {

@@ -60,6 +60,11 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
             (row, key)
         }
     };
+    // Where the forge has no comments of ours, the ticket is where people are answered.
+    let at = match &said.place {
+        Place::PullRequest(repo, _) if !speaks(case, repo).await? => Place::Ticket(key.clone()),
+        place => place.clone(),
+    };
     let on = match &said.place {
         Place::PullRequest(repo, _) => Some(repo.clone()),
         Place::Ticket(_) | Place::Machine(_) | Place::Thread(..) | Place::Checks(..) => said.repo.clone(),
@@ -76,7 +81,7 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
     let ledger_place = format!("{}#{key}", case.source);
     let named = (ledger_place.as_str(), said.id.as_str());
     let heard =
-        Heard { said: Said { place: said.place.clone(), id: said.id.clone(), kind: SaidKind::Comment }, named: Some(named) };
+        Heard { said: Said { place: at.clone(), id: said.id.clone(), kind: SaidKind::Comment }, named: Some(named) };
     match changed(case, &heard.said, &said).await? {
         Changed::No => {}
         Changed::Edited => {
@@ -90,8 +95,14 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
         Ok(Found::Nothing | Found::Mention) => None,
         Ok(Found::Command(command)) => Some(command),
     };
-    let subject = Subject { key, at: said.place, text, repo: said.repo, base: None };
+    let subject = Subject { key, at, text, repo: said.repo, base: None };
     carry_out(case, &member, subject, ticket.map(|row| row.ticket), command, &heard).await
+}
+
+/// Whether we can speak on the pull requests of a repository.
+async fn speaks(case: &Case<'_>, repo: &RepoName) -> Result<bool, Failure> {
+    let row = directory::repository(&case.intake.engine, &case.ctx, repo).await?;
+    Ok(row.is_some_and(|row| row.github.is_some()))
 }
 
 enum Changed {

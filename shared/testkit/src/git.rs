@@ -1,7 +1,7 @@
 //! A git server over HTTP: the real `git http-backend` behind Basic authentication.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -176,14 +176,32 @@ async fn serve(State(state): State<Arc<Shared>>, request: Request) -> Response<B
     if !authorized {
         return plain(StatusCode::UNAUTHORIZED);
     }
-    match backend(&state, &parts, &body).await {
+    match backend(&state.root, parts.uri.path(), &parts, &body).await {
         Ok(output) if trouble.is_some() => cut_off(answer(&output)).await,
         Ok(output) => answer(&output),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
-async fn backend(state: &Shared, parts: &axum::http::request::Parts, body: &Bytes) -> std::io::Result<Vec<u8>> {
+/// Serves one request of git from the repositories below a folder, whoever asks.
+pub(crate) async fn served(
+    root: &Path,
+    path: &str,
+    parts: &axum::http::request::Parts,
+    body: &Bytes,
+) -> Response<Body> {
+    match backend(root, path, parts, body).await {
+        Ok(output) => answer(&output),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+async fn backend(
+    root: &Path,
+    path: &str,
+    parts: &axum::http::request::Parts,
+    body: &Bytes,
+) -> std::io::Result<Vec<u8>> {
     let text =
         |name: header::HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
     let protocol = parts.headers.get("git-protocol").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
@@ -191,7 +209,7 @@ async fn backend(state: &Shared, parts: &axum::http::request::Parts, body: &Byte
         .arg("http-backend")
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("GIT_PROJECT_ROOT", &state.root)
+        .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_COUNT", "2")
         .env("GIT_CONFIG_KEY_0", "http.receivepack")
@@ -199,7 +217,7 @@ async fn backend(state: &Shared, parts: &axum::http::request::Parts, body: &Byte
         .env("GIT_CONFIG_KEY_1", "safe.directory")
         .env("GIT_CONFIG_VALUE_1", "*")
         .env("REQUEST_METHOD", parts.method.as_str())
-        .env("PATH_INFO", parts.uri.path())
+        .env("PATH_INFO", path)
         .env("QUERY_STRING", parts.uri.query().unwrap_or(""))
         .env("CONTENT_TYPE", text(header::CONTENT_TYPE))
         .env("HTTP_CONTENT_ENCODING", text(header::CONTENT_ENCODING))

@@ -2,5 +2,7 @@
 
 pub mod aws;
 pub mod git;
+pub mod github;
 pub mod model;
+pub mod openapi;
 pub mod pace;

@@ -92,9 +92,11 @@ fn config() {
       | `allowed_repositories` | [] | default |
       | `answer_deadline_days` | 7 | default |
       | `approval_deadline_days` | 7 | default |
+      | `approver_teams` | [] | default |
       | `autofix_attempts` | 3 | default |
       | `autofix_checks` | false | default |
       | `budget_usd` | $5.00 | default |
+      | `collaborators_may_write` | true | default |
       | `draft_pull_requests` | true | default |
       | `implement_on_approval` | false | tenant |
       | `max_minutes` | 1440 | default |
@@ -106,9 +108,11 @@ fn config() {
       | `models` | {} | default |
       | `monthly_budget_usd` | $200.00 | default |
       | `prompts` | built in | default |
+      | `public_ticket_details` | false | default |
       | `required_approvals` | 1 | default |
       | `sensitive_paths` | [] | default |
       | `separate_requester` | false | default |
+      | `sign_off` | false | default |
       | `skip_plan_approval` | false | default |
       | `skip_refinement_approval` | false | default |
     ");

@@ -27,9 +27,9 @@ fn fix() {
 #[test]
 fn fix_ci() {
     assert_snapshot!(row("fix ci"), @"
-    snapshotting, analyzing, awaiting_answers, refining, awaiting_refinement_approval, planning, awaiting_plan_approval, plan_approved, implementing, reviewing, awaiting_diff_approval, publishing, in_review, revising, paused, cancelling, failed:
-      `fix ci` and `fix conflicts` are not available here; `fix review` is.
-    refused: completed, closed, cancelled
+    in_review:
+      This repository's checks cannot be read here. Say what to fix: `fix review INSTRUCTION`.
+    refused: snapshotting, analyzing, awaiting_answers, refining, awaiting_refinement_approval, planning, awaiting_plan_approval, plan_approved, implementing, reviewing, awaiting_diff_approval, publishing, revising, paused, cancelling, failed, completed, closed, cancelled
     ");
 }
 
@@ -45,9 +45,9 @@ fn fix_review_rename_it() {
 #[test]
 fn fix_conflicts() {
     assert_snapshot!(row("fix conflicts"), @"
-    snapshotting, analyzing, awaiting_answers, refining, awaiting_refinement_approval, planning, awaiting_plan_approval, plan_approved, implementing, reviewing, awaiting_diff_approval, publishing, in_review, revising, paused, cancelling, failed:
-      `fix ci` and `fix conflicts` are not available here; `fix review` is.
-    refused: completed, closed, cancelled
+    in_review:
+      → snapshotting; **PRFactory** · KEY · **fetching the repository**
+    refused: snapshotting, analyzing, awaiting_answers, refining, awaiting_refinement_approval, planning, awaiting_plan_approval, plan_approved, implementing, reviewing, awaiting_diff_approval, publishing, revising, paused, cancelling, failed, completed, closed, cancelled
     ");
 }
 

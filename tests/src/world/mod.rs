@@ -1,5 +1,6 @@
 //! A whole system on loopback: real webhooks, real workers, real git; only the model is scripted.
 
+mod app;
 mod deliveries;
 mod reading;
 mod setup;
@@ -21,9 +22,11 @@ use prfactory::client::Client;
 use prfactory::system::{KEEP, Server, System};
 use tempfile::TempDir;
 use testkit::git::GitHost;
+use testkit::github::GithubHost;
 use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
+pub use app::{REPO, REPO_ID, STRANGER};
 pub use deliveries::{Signed, commented, labelled, recorded, recorded_for_us};
 pub use setup::{ShiftedClock, access, usual_files};
 
@@ -48,6 +51,10 @@ pub struct Setup {
     pub files: Vec<(&'static str, String)>,
     /// Whether the repository is reached over HTTP with a token.
     pub http: bool,
+    /// Whether the repository is on GitHub, reached through the App.
+    pub app: bool,
+    /// Whether that repository can be read by everybody.
+    pub public: bool,
     /// Whether no worker is started.
     pub idle: bool,
     /// Whether `prfactory serve` runs as a process of its own.
@@ -85,6 +92,8 @@ pub struct World {
     pub model: ScriptedModel,
     /// The git server, where there is one.
     pub git: Option<GitHost>,
+    /// GitHub, where there is one.
+    pub github: Option<GithubHost>,
     /// The clock.
     pub clock: Arc<ShiftedClock>,
     /// The disk of the data folder, where it has one of its own.
@@ -122,11 +131,12 @@ impl World {
         };
         let data = dir.path().join("data");
         std::fs::create_dir_all(&data).unwrap();
+        let clock = Arc::new(setup::ShiftedClock::default());
+        let github = if setup.app { Some(app::start(&setup, dir.path(), &clock).await) } else { None };
         let disk = setup.disk.map(|size| Disk::on(&data, size));
         std::fs::write(dir.path().join("token"), GIT_TOKEN).unwrap();
-        let text = setup::settings(&setup, dir.path(), git.as_ref());
+        let text = app::settings(github.as_ref()) + &setup::settings(&setup, dir.path(), git.as_ref());
         std::fs::write(data.join("prfactory.toml"), text).unwrap();
-        let clock = Arc::new(setup::ShiftedClock::default());
         let mut system = System::open_at(&data, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         if let Some(patience) = setup.patience {
             system.source = Arc::new(system.source.as_ref().clone().with_patience(patience).unwrap());
@@ -142,7 +152,11 @@ impl World {
             (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
         };
         let mut world =
-            Self { system, model, git, clock, disk, dir, serve, server, workers: None, count, settings, http };
+            Self { system, model, git, github, clock, disk, dir, serve, server, workers: None, count, settings, http };
+        if let Some(github) = &world.github {
+            let secret = world.system.secrets.versions("github-webhook").unwrap().remove(0);
+            github.connect(&world.url("/webhooks/github"), secret.expose());
+        }
         if !setup.idle && !setup.apart {
             world.work().await;
         }
@@ -173,6 +187,9 @@ impl World {
         }
         self.rest().await;
         assert_eq!(self.model.unexpected(), Vec::<String>::new());
+        if let Some(github) = &self.github {
+            assert_eq!(github.wrong(), Vec::<String>::new());
+        }
     }
 
     /// Where it listens.

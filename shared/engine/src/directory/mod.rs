@@ -1,5 +1,8 @@
 //! Who is who: tenants, their settings, members, repositories and connections.
 
+mod known;
+mod site;
+
 use domain::error::{Failure, Fault};
 use domain::id::{EndpointId, MemberId, TenantId};
 use domain::name::{BranchName, RepoName};
@@ -14,6 +17,9 @@ use crate::Engine;
 use crate::key::Key;
 use crate::port::{Condition, Index, Item, Person, Write};
 use crate::tenancy::TenantCtx;
+
+pub use known::known_as;
+pub use site::{JiraLogin, JiraSite, JiraStatuses, jira, replace_jira, store_jira};
 
 /// A connected repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,65 +102,6 @@ pub struct Connection {
     pub generation: u32,
     /// Whether it was removed.
     pub revoked: bool,
-}
-
-/// The site of Jira whose tickets a tenant has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JiraSite {
-    /// What people open: `https://acme.atlassian.net`.
-    pub site: String,
-    /// Where the API is: the site itself, or Atlassian's gateway to it.
-    pub api: String,
-    /// The `accountId` that we are there.
-    pub account: String,
-    /// How we log in.
-    pub login: JiraLogin,
-    /// The statuses tickets go through; what is absent is left to people.
-    #[serde(default)]
-    pub statuses: JiraStatuses,
-    /// The field that names a ticket's repository, such as `customfield_10050`.
-    #[serde(default)]
-    pub repository_field: Option<String>,
-}
-
-/// How we log in to a site of Jira; secrets are sealed by the vault for the purpose `jira`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JiraLogin {
-    /// A service account with an API token.
-    Token {
-        /// The account's address.
-        email: String,
-        /// The token, sealed.
-        token: String,
-    },
-    /// OAuth 2.0 with a refresh token that is a new one after each use.
-    OAuth {
-        /// Where tokens are made.
-        token_url: String,
-        /// The client, as registered with Atlassian.
-        client: String,
-        /// The client's secret, sealed.
-        secret: String,
-        /// The refresh token, sealed.
-        refresh: String,
-        /// The access token, sealed; absent before the first use.
-        access: Option<String>,
-        /// Until when the access token is good.
-        until: Option<domain::Timestamp>,
-    },
-}
-
-/// Names of statuses in Jira.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JiraStatuses {
-    /// Once work has begun.
-    pub in_progress: Option<String>,
-    /// Once the pull request is open.
-    pub in_review: Option<String>,
-    /// Once it is merged.
-    pub done: Option<String>,
 }
 
 fn parsed<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
@@ -258,78 +205,6 @@ pub async fn repository(engine: &Engine, ctx: &TenantCtx, name: &RepoName) -> Re
 pub async fn repositories(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Repository>, Failure> {
     let page = engine.table.query(Index::Primary, &Key::partition_of(ctx, ""), "REPO#", 1_000, None).await?;
     page.items.into_iter().map(parsed).collect()
-}
-
-/// Connects a tenant to a site of Jira.
-pub async fn store_jira(engine: &Engine, ctx: &TenantCtx, site: &JiraSite) -> Result<(), Failure> {
-    put(engine, Key::of(ctx, "", JIRA), json!(site)).await
-}
-
-/// The row of a tenant's site of Jira.
-const JIRA: &str = "CONNECTION#jira";
-
-/// The site of Jira that a tenant is connected to.
-pub async fn jira(engine: &Engine, ctx: &TenantCtx) -> Result<Option<JiraSite>, Failure> {
-    row(engine, &Key::of(ctx, "", JIRA)).await
-}
-
-/// Stores a site of Jira in place of exactly the one that was read; says whether nobody else was faster.
-pub async fn replace_jira(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    before: &JiraSite,
-    after: &JiraSite,
-) -> Result<bool, Failure> {
-    let key = Key::of(ctx, "", JIRA);
-    let Some(item) = engine.table.get(&key).await? else {
-        return Ok(false);
-    };
-    let seen = item.version;
-    if parsed::<JiraSite>(item)? != *before {
-        return Ok(false);
-    }
-    let mut item = Item::new(key, json!(after));
-    item.version = seen + 1;
-    match engine.table.transact(vec![Write::Put { item, when: vec![Condition::VersionIs(seen)] }]).await {
-        Ok(()) => Ok(true),
-        Err(crate::port::TableError::Condition { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Our name for a repository of GitHub, by the number that stays, among those of an installation.
-///
-/// The first delivery about a repository that was connected by name alone binds the number to it; another repository
-/// that has taken over the name is not it.
-pub async fn known_as(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    installation: u64,
-    named: &crate::inbound::Named,
-) -> Result<Option<Repository>, Failure> {
-    let all = repositories(engine, ctx).await?;
-    let of = |row: &&Repository| row.github.as_ref().is_some_and(|github| github.installation == installation);
-    let by_id = all.iter().find(|row| row.github.as_ref().is_some_and(|github| github.id == Some(named.id)));
-    let unbound = |row: &&Repository| {
-        of(row) && row.github.as_ref().is_some_and(|github| github.id.is_none() && github.name == named.name)
-    };
-    let Some(found) = by_id.filter(of).or_else(|| all.iter().find(unbound)) else {
-        return Ok(None);
-    };
-    let (mut row, mut now) = (found.clone(), found.github.clone());
-    if let Some(github) = &mut now {
-        github.id = Some(named.id);
-        github.name = named.name.clone();
-        github.public = named.public.unwrap_or(github.public);
-    }
-    let follows = now.as_ref().is_some_and(|github| github.follows);
-    let base = named.base.as_deref().filter(|_| follows).and_then(|base| BranchName::parse(base).ok());
-    let base = base.unwrap_or_else(|| row.base.clone());
-    if now != row.github || base != row.base {
-        (row.github, row.base) = (now, base);
-        store_repository(engine, ctx, &row).await?;
-    }
-    Ok(Some(row))
 }
 
 /// Forgets a repository.

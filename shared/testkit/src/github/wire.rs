@@ -1,0 +1,146 @@
+//! How things look on the wire: the description's own examples, with what is kept put in.
+
+use domain::Timestamp;
+use serde_json::{Value, json};
+
+use super::state::{Check, Comment, Issue, Pull, Repo, State, User};
+use super::{APP, SLUG};
+use crate::openapi;
+
+fn example(operation: &str, status: u16) -> Value {
+    openapi::github().example(operation, status)
+}
+
+fn put(mut whole: Value, parts: &[(&str, Value)]) -> Value {
+    for (name, value) in parts {
+        if let Some(place) = whole.pointer_mut(name) {
+            *place = value.clone();
+        } else if let Some((around, last)) = name.rsplit_once('/') {
+            let around = if around.is_empty() { Some(&mut whole) } else { whole.pointer_mut(around) };
+            if let Some(Value::Object(map)) = around {
+                map.insert(last.to_owned(), value.clone());
+            }
+        }
+    }
+    whole
+}
+
+pub(super) fn time(at: Timestamp) -> Value {
+    json!(at.to_string().split('.').next().map_or_else(String::new, |text| format!("{}Z", text.trim_end_matches('Z'))))
+}
+
+/// A user as others see one.
+pub(super) fn user(user: Option<&User>) -> Value {
+    let base = example("issues/get-comment", 200);
+    let base = base.get("user").cloned().unwrap_or_default();
+    let Some(user) = user else { return Value::Null };
+    put(base, &[("/id", json!(user.id)), ("/login", json!(user.login)), ("/type", json!(user.kind))])
+}
+
+pub(super) fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
+    let html = format!("https://github.test/{}/issues/{}#issuecomment-{}", repo.name, comment.number, comment.id);
+    put(example("issues/get-comment", 200), &[
+        ("/id", json!(comment.id)),
+        ("/node_id", json!(format!("IC_{}", comment.id))),
+        ("/body", json!(comment.body)),
+        ("/html_url", json!(html)),
+        ("/user", user(state.user(comment.by))),
+        ("/created_at", time(comment.created)),
+        ("/updated_at", time(comment.updated)),
+    ])
+}
+
+pub(super) fn remark(state: &State, repo: &Repo, comment: &Comment) -> Value {
+    let (path, line) = comment.at.clone().unwrap_or_default();
+    let mut whole = put(example("pulls/get-review-comment", 200), &[
+        ("/id", json!(comment.id)),
+        ("/node_id", json!(format!("PRRC_{}", comment.id))),
+        ("/body", json!(comment.body)),
+        ("/path", json!(path)),
+        ("/line", json!(line)),
+        ("/pull_request_review_id", json!(comment.review)),
+        ("/user", user(state.user(comment.by))),
+        ("/created_at", time(comment.created)),
+        ("/updated_at", time(comment.updated)),
+        ("/html_url", json!(format!("https://github.test/{}/pull/{}#r{}", repo.name, comment.number, comment.id))),
+    ]);
+    if let Some(map) = whole.as_object_mut() {
+        match comment.reply_to {
+            Some(id) => map.insert("in_reply_to_id".to_owned(), json!(id)),
+            None => map.remove("in_reply_to_id"),
+        };
+    }
+    whole
+}
+
+pub(super) fn issue(state: &State, repo: &Repo, number: u64, issue: &Issue) -> Value {
+    let base = example("issues/get", 200);
+    let label = base.pointer("/labels/0").cloned().unwrap_or_default();
+    let labels = issue.labels.iter().map(|name| put(label.clone(), &[("/name", json!(name))]));
+    let mut whole = put(base, &[
+        ("/number", json!(number)),
+        ("/title", json!(issue.title)),
+        ("/body", json!(issue.body)),
+        ("/state", json!(if issue.open { "open" } else { "closed" })),
+        ("/labels", labels.collect()),
+        ("/user", user(state.user(issue.by))),
+        ("/updated_at", time(issue.updated)),
+        ("/html_url", json!(format!("https://github.test/{}/issues/{number}", repo.name))),
+    ]);
+    if let Some(map) = whole.as_object_mut() {
+        map.remove("pull_request");
+    }
+    whole
+}
+
+pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &str, listed: bool) -> Value {
+    let base = if listed {
+        example("pulls/list", 200).get(0).cloned().unwrap_or_default()
+    } else {
+        example("pulls/get", 200)
+    };
+    let mut parts = vec![
+        ("/number", json!(number)),
+        ("/node_id", json!(format!("PR_{}_{number}", repo.id))),
+        ("/title", json!(pull.title)),
+        ("/body", json!(pull.body)),
+        ("/state", json!(if pull.open { "open" } else { "closed" })),
+        ("/draft", json!(pull.draft)),
+        ("/merged_at", if pull.merged { json!("2026-03-01T12:00:00Z") } else { Value::Null }),
+        ("/head/sha", json!(head)),
+        ("/head/ref", json!(pull.branch)),
+        ("/base/ref", json!(pull.base)),
+        ("/user", user(state.user(pull.by))),
+        ("/html_url", json!(format!("https://github.test/{}/pull/{number}", repo.name))),
+    ];
+    if !listed {
+        parts.push(("/merged", json!(pull.merged)));
+        parts.push(("/mergeable", json!(pull.mergeable)));
+    }
+    put(base, &parts)
+}
+
+pub(super) fn check(check: &Check) -> Value {
+    let app = put(example("apps/get-authenticated", 200), &[("/id", json!(check.app)), ("/slug", json!(SLUG))]);
+    put(example("checks/create", 201), &[
+        ("/id", json!(check.id)),
+        ("/name", json!(check.name)),
+        ("/head_sha", json!(check.head)),
+        ("/external_id", json!(check.external)),
+        ("/status", json!(if check.done { "completed" } else { "in_progress" })),
+        ("/conclusion", json!(check.conclusion)),
+        ("/output/title", json!(check.title)),
+        ("/output/summary", json!(check.summary)),
+        ("/app", app),
+    ])
+}
+
+/// The App itself.
+pub(super) fn app() -> Value {
+    put(example("apps/get-authenticated", 200), &[("/id", json!(APP)), ("/slug", json!(SLUG))])
+}
+
+/// An answer of the description, with parts of it put in.
+pub(super) fn like(operation: &str, status: u16, parts: &[(&str, Value)]) -> Value {
+    put(example(operation, status), parts)
+}

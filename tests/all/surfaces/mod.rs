@@ -1,0 +1,3 @@
+//! What people see on GitHub and in Jira, from the first word to the merge.
+
+mod issues;
