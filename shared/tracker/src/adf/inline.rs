@@ -31,9 +31,9 @@ fn entity(c: char) -> String {
     format!("&#{};", u32::from(c))
 }
 
-/// Whether a character counts as a sign rather than a word or a space; what we escape begins with one.
+/// Whether a character surely counts as a sign; what we escape begins with one.
 fn is_sign(c: char) -> bool {
-    !c.is_alphanumeric() && !c.is_whitespace()
+    c.is_ascii_punctuation()
 }
 
 impl Line {
@@ -49,7 +49,7 @@ impl Line {
     /// Opens a mark before a character; a word before it is written so that it does not count as one.
     fn start(&mut self, mark: &Mark) {
         if mark.kind == "link" {
-            self.text.push('[');
+            self.bracket();
         } else {
             if let Some(last) = self.text.chars().last().filter(|c| !is_sign(*c) && !c.is_whitespace()) {
                 self.text.pop();
@@ -58,6 +58,16 @@ impl Line {
             self.text.push_str(Self::fence(&mark.kind));
         }
         self.open.push(mark.clone());
+    }
+
+    /// Begins a link, which an exclamation mark before it would make an image.
+    fn bracket(&mut self) {
+        if self.text.ends_with('!') {
+            self.text.pop();
+            self.text.push_str("\\!");
+        }
+        self.text.push('[');
+        self.closed = false;
     }
 
     fn end(&mut self) {
@@ -167,7 +177,7 @@ pub(super) fn markdown(nodes: &[Node], cell: bool) -> String {
             ("mention", _) => {
                 let name = node.attr("text").unwrap_or("@someone");
                 let name = if name.starts_with('@') { name.to_owned() } else { format!("@{name}") };
-                line.text.push('[');
+                line.bracket();
                 line.words(&name, false);
                 line.text.push_str(&format!("](accountid:{})", node.attr("id").unwrap_or_default()));
             }

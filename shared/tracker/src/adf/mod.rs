@@ -1,8 +1,12 @@
 //! The Atlassian Document Format, as far as Jira's comments and descriptions go, and Markdown both ways.
 
+mod fit;
 mod inline;
 mod read;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -36,7 +36,6 @@ fn block(node: &Node, other: bool) -> String {
             let level = node.attrs.get("level").and_then(Value::as_u64).unwrap_or(1).clamp(1, 6);
             let text = inline::markdown(&node.content, false);
             let signs = "#".repeat(usize::try_from(level).unwrap_or(1));
-            let text = text.strip_suffix('#').map_or(text.clone(), |rest| format!("{rest}\\#"));
             format!("{signs} {text}").trim_end().to_owned()
         }
         "bulletList" => list(node, &|_| if other { "* ".to_owned() } else { "- ".to_owned() }),
@@ -51,7 +50,7 @@ fn block(node: &Node, other: bool) -> String {
         "panel" => {
             let kind = node.attr("panelType").unwrap_or("info");
             let word = PANELS.iter().find(|(panel, _)| *panel == kind).map_or("NOTE", |(_, word)| word);
-            prefixed("> ", &format!("[!{word}]\n{}", blocks(&node.content)))
+            prefixed("> ", &format!("[!{word}]\n\n{}", blocks(&node.content)))
         }
         "expand" | "nestedExpand" => {
             let title = node.attr("title").unwrap_or_default().replace('<', "‹").replace('\n', " ");
@@ -75,7 +74,11 @@ fn is_inline(kind: &str) -> bool {
 }
 
 fn prefixed(prefix: &str, text: &str) -> String {
-    text.lines().map(|line| format!("{prefix}{line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    if text.is_empty() {
+        return prefix.trim_end().to_owned();
+    }
+    let line = |line: &str| if line.is_empty() { prefix.trim_end().to_owned() } else { format!("{prefix}{line}") };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn indented(text: &str, first: &str, width: usize) -> String {
