@@ -60,7 +60,7 @@ pub(crate) async fn render(
             };
             diff_says(ticket, &changes, &redacted(&diff), handle)
         }
-        Notice::Published => one(format!("published-{}", ticket.version), published(ticket)),
+        Notice::Published => one("published".to_owned(), published(ticket)),
         Notice::Answered { answer } => threads::says(function, ctx, ticket, answer).await?,
         Notice::Ready => Vec::new(),
         Notice::Told { what, version } => {

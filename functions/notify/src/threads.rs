@@ -29,16 +29,24 @@ pub(crate) async fn says(
         let say = Say::new(format!("answer-{}", answer.short()), text(thread, head));
         says.push(Say { place: Some(pull.thread(&thread.thread)), then, ..say });
     }
+    let whole = if answers.threads.is_empty() {
+        format!("**Changed as asked**, head `{head}`.\n\n{}", neutral(&answers.summary))
+    } else {
+        counted(&answers, head)
+    };
+    says.push(Say { place: Some(pull.place()), ..Say::new(format!("review-{}", answer.short()), whole) });
+    Ok(says)
+}
+
+fn counted(answers: &ReviewAnswer, head: &str) -> String {
     let count = |what: Disposition| answers.threads.iter().filter(|thread| thread.disposition == what).count();
-    let whole = format!(
+    format!(
         "**Worked through the review**: {} fixed, {} declined, {} to be clarified. Head `{head}`.\n\n{}",
         count(Disposition::Fixed),
         count(Disposition::Declined),
         count(Disposition::Question),
         neutral(&answers.summary)
-    );
-    says.push(Say { place: Some(pull.place()), ..Say::new(format!("review-{}", answer.short()), whole) });
-    Ok(says)
+    )
 }
 
 fn text(thread: &ThreadAnswer, head: &str) -> String {

@@ -66,7 +66,7 @@ impl Work for Revise {
         let change_set = ArtifactRef { version: change.version + 1, hash, changed: String::new() };
         let hash = artifact::store(&self.engine, &input.ctx, &answer).await?;
         let answer = ArtifactRef { version: change_set.version, hash, changed: String::new() };
-        let told = (!threads.is_empty()).then(|| answer.hash.clone());
+        let told = Some(answer.hash.clone());
         let rows = vec![
             artifact::row(&input.ctx, &ticket.id, "CHANGESET", &change_set, now),
             artifact::row(&input.ctx, &ticket.id, "ANSWER", &answer, now),

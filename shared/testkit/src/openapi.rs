@@ -90,8 +90,10 @@ impl Description {
             };
             let schema = parameter.get("schema").cloned().unwrap_or_default();
             let read = serde_json::from_str::<Value>(value).unwrap_or_else(|_| json!(value));
+            // A list may be written with commas.
+            let all: Vec<&str> = value.split(',').collect();
             let fits = |value: &Value| self.check(&format!("{} ?{name}", operation.id), &schema, value).is_empty();
-            if !fits(&read) && !fits(&json!(value)) {
+            if !fits(&read) && !fits(&json!(value)) && !fits(&json!(all)) {
                 wrong.push(format!("`{name}={value}` is not what the description allows"));
             }
         }

@@ -23,6 +23,7 @@ use prfactory::system::{KEEP, Server, System};
 use tempfile::TempDir;
 use testkit::git::GitHost;
 use testkit::github::GithubHost;
+use testkit::jira::JiraHost;
 use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
@@ -53,6 +54,8 @@ pub struct Setup {
     pub http: bool,
     /// Whether the repository is on GitHub, reached through the App.
     pub app: bool,
+    /// Whether the tenant is connected to a site of Jira.
+    pub jira: bool,
     /// Whether that repository can be read by everybody.
     pub public: bool,
     /// Whether no worker is started.
@@ -94,6 +97,8 @@ pub struct World {
     pub git: Option<GitHost>,
     /// GitHub, where there is one.
     pub github: Option<GithubHost>,
+    /// The site of Jira, where there is one.
+    pub site: Option<JiraHost>,
     /// The clock.
     pub clock: Arc<ShiftedClock>,
     /// The disk of the data folder, where it has one of its own.
@@ -152,10 +157,13 @@ impl World {
             (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
         };
         let mut world =
-            Self { system, model, git, github, clock, disk, dir, serve, server, workers: None, count, settings, http };
+            Self { system, model, git, github, site: None, clock, disk, dir, serve, server, workers: None, count, settings, http };
         if let Some(github) = &world.github {
             let secret = world.system.secrets.versions("github-webhook").unwrap().remove(0);
             github.connect(&world.url("/webhooks/github"), secret.expose());
+        }
+        if setup.jira {
+            world.site = Some(app::site(&world).await);
         }
         if !setup.idle && !setup.apart {
             world.work().await;
@@ -190,6 +198,10 @@ impl World {
         if let Some(github) = &self.github {
             assert_eq!(github.wrong(), Vec::<String>::new());
         }
+        if let Some(site) = &self.site {
+            assert_eq!(site.wrong(), Vec::<String>::new());
+        }
+        app::tally();
     }
 
     /// Where it listens.

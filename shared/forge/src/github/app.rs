@@ -79,6 +79,7 @@ impl Scope {
             Self::Read => json!({ "contents": "read", "metadata": "read" }),
             Self::Look => json!({
                 "checks": "read", "issues": "read", "members": "read", "metadata": "read", "pull_requests": "read",
+                "statuses": "read",
             }),
             Self::Talk => json!({ "checks": "write", "issues": "write", "metadata": "read", "pull_requests": "write" }),
             Self::Push => json!({ "contents": "write", "metadata": "read" }),

@@ -100,6 +100,7 @@ fn needs(operation: &str) -> Option<(&'static str, bool)> {
         "pulls/create" | "pulls/update" | "pulls/create-reply-for-review-comment" | "pulls/update-review-comment"
         | "pulls/delete-review-comment" | "reactions/create-for-pull-request-review-comment" => ("pull_requests", true),
         "checks/create" | "checks/update" => ("checks", true),
+        "repos/get-combined-status-for-ref" => ("statuses", false),
         "checks/list-for-ref" => ("checks", false),
         "repos/get-collaborator-permission-level" | "repos/get" => ("metadata", false),
         "teams/get-membership-for-user-in-org" => ("members", false),

@@ -103,13 +103,18 @@ impl Line {
             let joins = std::mem::take(&mut self.closed) && !is_sign(c) && !c.is_whitespace();
             if joins || c.is_control() || (c.is_whitespace() && (c != ' ' || self.at_edge() || first)) {
                 self.text.push_str(&entity(c));
-            } else if is_special(c) || (self.at_edge() && is_leading(c)) || is_list_dot(&self.text, c) {
+            } else if is_special(c) || (self.at_start() && is_leading(c)) || is_list_dot(&self.text, c) {
                 self.text.push('\\');
                 self.text.push(c);
             } else {
                 self.text.push(c);
             }
         }
+    }
+
+    /// Whether a line begins here.
+    fn at_start(&self) -> bool {
+        self.text.is_empty() || self.text.ends_with('\n')
     }
 
     /// Whether nothing but the beginning of a line or a space is before.
@@ -137,7 +142,7 @@ impl Line {
 
 /// Characters that mean something wherever they stand.
 fn is_special(c: char) -> bool {
-    matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '~' | '|' | '&' | '$')
+    matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '~' | '|' | '&')
 }
 
 /// Characters that mean something at the beginning of a line.

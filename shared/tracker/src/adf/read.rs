@@ -36,6 +36,10 @@ fn block(node: &Node, other: bool) -> String {
             let level = node.attrs.get("level").and_then(Value::as_u64).unwrap_or(1).clamp(1, 6);
             let text = inline::markdown(&node.content, false);
             let signs = "#".repeat(usize::try_from(level).unwrap_or(1));
+            // Signs at the end would close the heading.
+            let words = text.trim_end_matches('#');
+            let closes = words.len() < text.len() && (words.is_empty() || words.ends_with(' '));
+            let text = if closes { format!("{words}\\{}", text.get(words.len()..).unwrap_or("")) } else { text };
             format!("{signs} {text}").trim_end().to_owned()
         }
         "bulletList" => list(node, &|_| if other { "* ".to_owned() } else { "- ".to_owned() }),

@@ -118,9 +118,9 @@ impl Writer {
                 None => self.html_block(&text),
             },
             Event::InlineHtml(text) => self.say(&text),
-            Event::SoftBreak => self.say(" "),
-            Event::HardBreak if self.top() == "heading" || self.in_cell() => self.say(" "),
-            Event::HardBreak => self.put(Node::of("hardBreak", Vec::new())),
+            Event::SoftBreak | Event::HardBreak if self.top() == "heading" || self.in_cell() => self.say(" "),
+            // In a comment a new line is one, on GitHub as here.
+            Event::SoftBreak | Event::HardBreak => self.put(Node::of("hardBreak", Vec::new())),
             Event::Rule => {
                 self.settle();
                 self.put(Node::of("rule", Vec::new()));

@@ -1,0 +1,141 @@
+//! The whole way inside a ticket of Jira and on one pull request: the product's tour.
+
+use stories::world::{ADA_JIRA, REPO, Setup, World};
+use tracker::adf::{Node, to_markdown};
+
+use super::tour::Tour;
+
+/// What our latest comment on an issue says that holds a text.
+fn heard(world: &World, key: &str, text: &str) -> Option<String> {
+    let all = world.site.as_ref().unwrap().seen(key);
+    let ours = all.into_iter().filter(|comment| comment.by == "PRFactory");
+    let texts = ours.map(|comment| to_markdown(&serde_json::from_value::<Node>(comment.body).unwrap()));
+    texts.filter(|said| said.contains(text)).last()
+}
+
+pub(super) async fn hears(world: &World, key: &str, text: &str) -> String {
+    world.until(&format!("{text:?} on {key}"), || async { heard(world, key, text) }).await
+}
+
+const HEAD: &str = "# Tour
+
+One ticket, from a label in Jira to a merged pull request, with two rounds of review and a failing check. This page is
+what people saw, written down by the story `surfaces::jira` of the test suite; `HASH` and `COMMIT` stand for what differs
+from run to run.
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_in_jira_becomes_a_merged_pull_request() {
+    let policy = "autofix_checks = true".to_owned();
+    let world = World::start(Setup { app: true, jira: true, policy, ..Setup::default() }).await;
+    let (site, github) = (world.site.as_ref().unwrap(), world.github.as_ref().unwrap());
+    let (key, mut tour) = ("SHOP-7", Tour::new(HEAD));
+
+    tour.heading("The ticket");
+    let words = "Accounting calls it *gross*, and so should we.\n\nReplace {{total}} with {{gross}}.";
+    site.creates(key, "Call it gross", words);
+    site.attaches(key, "glossary.txt", "text/plain", b"gross: with tax. net: without.");
+    tour.person("wil", "in Jira", &format!("SHOP-7 · Call it gross\n\n{words}\n\n(label `prfactory` set)"));
+    assert_eq!(site.labels("jira-wil", key, "prfactory", true).await, 202);
+    hears(&world, key, "**Questions").await;
+    hears(&world, key, "waiting for answers").await;
+    tour.looks(&world, key, None);
+
+    tour.heading("Answers");
+    site.comments("jira-wil", key, "@prfactory answer 1: All of them change").await;
+    tour.person("wil", "in Jira", "@prfactory answer 1: All of them change");
+    hears(&world, key, "**Refined ticket").await;
+    hears(&world, key, "waiting for a decision on the refined ticket").await;
+    tour.looks(&world, key, None);
+    site.comments(ADA_JIRA, key, "@prfactory approve").await;
+    tour.person("ada", "in Jira", "@prfactory approve");
+
+    tour.heading("The plan");
+    hears(&world, key, "**Plan v1").await;
+    hears(&world, key, "waiting for a decision on the plan").await;
+    let ticket = world.reaches(key, "awaiting_plan_approval").await;
+    let hash = ticket.plan().unwrap().hash.short().to_owned();
+    tour.name(&hash, "HASH");
+    tour.name(world.run_git(&["rev-parse", "--short=12", "main"]).as_str(), "COMMIT");
+    tour.looks(&world, key, None);
+    site.comments("jira-rea", key, &format!("@prfactory approve {hash}")).await;
+    tour.person("rea (a reader)", "in Jira", &format!("@prfactory approve {hash}"));
+    hears(&world, key, "needs the role").await;
+    tour.looks(&world, key, None);
+    site.comments("jira-apo", key, &format!("@prfactory approve {hash} -- mind the tests")).await;
+    tour.person("apo", "in Jira", &format!("@prfactory approve {hash} -- mind the tests"));
+
+    tour.heading("The pull request");
+    let ticket = world.reaches(key, "in_review").await;
+    let number = ticket.pull_request.as_ref().unwrap().number;
+    world.drained().await;
+    let first = github.pull(REPO, number).unwrap();
+    tour.name(&first.head[..12], "COMMIT");
+    tour.name(ticket.change_set.as_ref().unwrap().hash.short(), "HASH");
+    tour.name(&github.url(), "https://github.test");
+    tour.note(&format!("It is a draft on `{}`, called *{}*. Its text:", first.branch, first.title));
+    tour.person("PRFactory", "on the pull request", &first.body);
+    tour.looks(&world, key, Some(number));
+    tour.checks(&world, &first.head);
+    assert!(first.draft);
+
+    tour.heading("A failing check");
+    let said = "price.py:1: the rate needs a comment. Replace `TAX = 0.2` with `TAX = 0.2  # from January`.";
+    github.checked(REPO, number, ("lint", Some("failure")), said).await;
+    tour.person("The check `lint`", "on the pull request", &format!("failed: {said}"));
+    world.until("the repaired head", || async { github.pull(REPO, number).filter(|pull| pull.head != first.head) }).await;
+    world.reaches(key, "in_review").await;
+    world.drained().await;
+    let second = github.pull(REPO, number).unwrap();
+    tour.name(&second.head[..12], "COMMIT");
+    tour.looks(&world, key, Some(number));
+    github.checked(REPO, number, ("lint", Some("success")), "").await;
+    tour.person("The check `lint`", "on the pull request", "passed");
+    world.until("a pull request that is ready", || async { github.pull(REPO, number).filter(|pull| !pull.draft) }).await;
+    tour.note("The pull request is no longer a draft.");
+
+    tour.heading("Two rounds of review");
+    let remarks = [
+        ("src/price.py", 4, "`net` could be anything. Rename `net` to `amount`."),
+        ("src/cart.py", 5, "I would rather have a class here."),
+    ];
+    let ids = github.reviews("apo", REPO, number, (true, "Nearly there."), &remarks).await;
+    for (path, line, text) in remarks {
+        tour.person("apo", &format!("on `{path}` line {line}"), text);
+    }
+    world.until("the first round", || async { github.pull(REPO, number).filter(|pull| pull.head != second.head) }).await;
+    world.reaches(key, "in_review").await;
+    world.drained().await;
+    let third = github.pull(REPO, number).unwrap();
+    tour.name(&third.head[..12], "COMMIT");
+    tour.looks(&world, key, Some(number));
+    let resolved = |id: u64| github.remarks(REPO, number).into_iter().find(|remark| remark.id == id).unwrap().resolved;
+    assert_eq!((resolved(ids[0]), resolved(ids[1])), (true, false), "threads are resolved only when fixed");
+    let remarks = [("src/price.py", 1, "One more: replace `# from January` with `# since January`.")];
+    github.reviews("apo", REPO, number, (true, ""), &remarks).await;
+    tour.person("apo", "on `src/price.py` line 1", remarks[0].2);
+    world.until("the second round", || async { github.pull(REPO, number).filter(|pull| pull.head != third.head) }).await;
+    world.reaches(key, "in_review").await;
+    world.drained().await;
+    let fourth = github.pull(REPO, number).unwrap();
+    tour.name(&fourth.head[..12], "COMMIT");
+    tour.looks(&world, key, Some(number));
+
+    tour.heading("Merged");
+    github.closes("ada", REPO, number, true).await;
+    tour.person("ada", "on the pull request", "merges it");
+    world.reaches(key, "completed").await;
+    world.drained().await;
+    tour.looks(&world, key, Some(number));
+    let (status, labels, links) = site.issue(key).unwrap();
+    assert_eq!((status.as_str(), labels.as_slice()), ("Done", ["prfactory".to_owned()].as_slice()));
+    assert_eq!(links.len(), 1);
+    tour.note(&format!("SHOP-7 is *{status}* and linked to {}.", links[0]));
+
+    assert_eq!(world.run_git(&["show", "main:src/price.py"]).lines().next(), Some("TAX = 0.2  # since January"));
+    for head in [&first.head, &second.head, &third.head, &fourth.head] {
+        assert!(github.is_signed(REPO, head), "{head} was made through the API");
+    }
+    tour.keep("tour.md");
+    world.end().await;
+}
