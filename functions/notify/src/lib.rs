@@ -90,9 +90,11 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
         tracing::warn!("a message of no tenant was dropped");
         return Disposition::Ack;
     };
-    match tell(function, &ctx, &opened.body).await {
+    let told = tell(function, &ctx, &opened.body).await;
+    if !matches!(told, Ok(None)) { eprintln!("NOTIFY {:?} {:?}", told, opened.body); }
+    match told {
         Ok(None) => Disposition::Ack,
-        Ok(Some(after)) => Disposition::Retry { after },
+        Ok(Some(after)) => later(function, &ctx, message, u64::from(after)).await,
         Err(failure) => {
             if let Fault::RateLimited { retry_at: Some(at) } = failure.fault {
                 let wait = at.duration_since(function.engine.clock.now()).as_secs();

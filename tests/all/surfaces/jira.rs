@@ -20,8 +20,8 @@ pub(super) async fn hears(world: &World, key: &str, text: &str) -> String {
 const HEAD: &str = "# Tour
 
 One ticket, from a label in Jira to a merged pull request, with two rounds of review and a failing check. This page is
-what people saw, written down by the story `surfaces::jira` of the test suite; `HASH` and `COMMIT` stand for what differs
-from run to run.
+what people saw, written down by the story `surfaces::jira` of the test suite; `HASH`, `COMMIT` and `$0.0x` stand for what
+differs from run to run.
 ";
 
 #[tokio::test(flavor = "multi_thread")]
