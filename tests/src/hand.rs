@@ -69,6 +69,11 @@ impl Hand {
         all.into_iter().map(|posted| (posted.id, posted.text)).collect()
     }
 
+    /// Where the webhooks are.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address)
+    }
+
     /// Sends a delivery through the front door.
     pub async fn deliver(&self, signed: &Signed) -> u16 {
         let mut request = self.http.post(format!("http://{}{}", self.server.address, signed.path));

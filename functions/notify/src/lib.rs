@@ -90,9 +90,7 @@ pub async fn handle(function: &Notify, message: &str) -> Disposition {
         tracing::warn!("a message of no tenant was dropped");
         return Disposition::Ack;
     };
-    let told = tell(function, &ctx, &opened.body).await;
-    if !matches!(told, Ok(None)) { eprintln!("NOTIFY {:?} {:?}", told, opened.body); }
-    match told {
+    match tell(function, &ctx, &opened.body).await {
         Ok(None) => Disposition::Ack,
         Ok(Some(after)) => later(function, &ctx, message, u64::from(after)).await,
         Err(failure) => {

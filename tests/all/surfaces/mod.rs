@@ -1,5 +1,7 @@
 //! What people see on GitHub and in Jira, from the first word to the merge.
 
+mod installed;
 mod issues;
 mod jira;
+mod matrix;
 mod tour;

@@ -169,7 +169,8 @@ impl App {
         Ok(Api::new(crab, self.engine.clone(), None, None))
     }
 
-    /// Calls as the guest of one repository. A token to push is minted anew; others are kept until shortly before they end.
+    /// Calls as the guest of one repository. Tokens to look and to talk are
+    /// kept until shortly before they end.
     pub(super) async fn guest(&self, ctx: &TenantCtx, repo: &ForgeRepo, scope: Scope) -> Result<Api, Failure> {
         let installation = self.installation(ctx, repo).await?;
         let token = self.token(installation, repo, scope).await?;
@@ -208,7 +209,8 @@ impl App {
     async fn token(&self, installation: u64, repo: &ForgeRepo, scope: Scope) -> Result<Secret, Failure> {
         let which = (installation, repo.id.map_or_else(|| repo.name.to_string(), |id| id.to_string()), scope);
         let now = self.engine.clock.now();
-        let keeps = scope != Scope::Push;
+        // What pushes is ended after use, and what git reads with is asked for once a step.
+        let keeps = matches!(scope, Scope::Look | Scope::Talk);
         if keeps
             && let Some(kept) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&which)
             && kept.until > now

@@ -76,8 +76,11 @@ fn mint(ask: &Ask<'_>) -> Reply {
     });
     let by_id = ask.body.get("repository_ids").and_then(Value::as_array).into_iter().flatten();
     let repos: Vec<u64> = by_id.filter_map(Value::as_u64).chain(by_name).collect();
+    let asked = |name: &str| ask.body.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    if asked("repositories") + asked("repository_ids") != 1 {
+        state.wrong.push("a token for other than one repository".to_owned());
+    }
     if repos.len() != 1 || !repos.iter().all(|id| installation.repos.contains(id)) {
-        state.wrong.push(format!("a token for {} repositories", repos.len()));
         return refused("There is at least one repository that does not exist or is not accessible");
     }
     let asked = ask.body.get("permissions").and_then(Value::as_object).cloned().unwrap_or_default();

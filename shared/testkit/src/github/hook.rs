@@ -12,7 +12,22 @@ use super::{Inner, wire};
 
 impl Inner {
     /// Sends an event about a repository by somebody, and waits for what became of it.
-    pub(super) async fn event(self: &Arc<Self>, event: &str, repo: Option<u64>, by: u64, mut payload: Value) -> u16 {
+    pub(super) async fn event(self: &Arc<Self>, event: &str, repo: Option<u64>, by: u64, payload: Value) -> u16 {
+        let sender = {
+            let state = self.state();
+            wire::user(state.user(by))
+        };
+        self.event_of(event, repo, sender, payload).await
+    }
+
+    /// The same by whoever the event shall name.
+    pub(super) async fn event_of(
+        self: &Arc<Self>,
+        event: &str,
+        repo: Option<u64>,
+        sender: Value,
+        mut payload: Value,
+    ) -> u16 {
         let (guid, installation) = {
             let mut state = self.state();
             let id = state.id();
@@ -21,7 +36,7 @@ impl Inner {
         };
         {
             let state = self.state();
-            payload["sender"] = wire::user(state.user(by));
+            payload["sender"] = sender;
             if let Some(repo) = state.repos.iter().find(|known| Some(known.id) == repo) {
                 payload["repository"] = json!({
                     "id": repo.id,

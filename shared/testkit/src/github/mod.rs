@@ -210,6 +210,13 @@ impl GithubHost {
         }
     }
 
+    /// What a person may do with a repository.
+    pub fn access(&self, repo: &str, login: &str) -> &'static str {
+        let state = self.inner.state();
+        let id = state.login(login).map_or(0, |user| user.id);
+        state.repo(repo).and_then(|repo| repo.access.get(&id).copied()).unwrap_or("none")
+    }
+
     /// Puts a person into a team, `organisation/team`.
     pub fn team(&self, team: &str, login: &str) {
         let mut state = self.inner.state();

@@ -102,6 +102,43 @@ impl GithubHost {
         id
     }
 
+    /// Writes a comment under a name that another account has by now: the event carries that account's number.
+    pub async fn comments_under(&self, by: &str, repo: &str, number: u64, text: &str, was: u64) -> u64 {
+        let (id, mut payload, by) = self.written(by, repo, number, text);
+        payload["comment"]["user"]["id"] = json!(was);
+        let shown = {
+            let state = self.inner.state();
+            let mut user = wire::user(state.user(by));
+            user["id"] = json!(was);
+            user
+        };
+        self.inner.event_of("issue_comment", Some(self.whose(repo)), shown, payload).await;
+        id
+    }
+
+    /// Opens a pull request from somebody's fork, and returns its number.
+    pub fn forks(&self, by: &str, repo: &str) -> u64 {
+        let by = self.who(by);
+        let pull = Pull {
+            title: "From a fork".to_owned(),
+            body: "Please merge.".to_owned(),
+            branch: "fork/patch".to_owned(),
+            base: "main".to_owned(),
+            draft: false,
+            open: true,
+            merged: false,
+            mergeable: Some(true),
+            by,
+            head: "f".repeat(40),
+        };
+        self.change(repo, |repo| {
+            let number = repo.next();
+            repo.pulls.insert(number, pull);
+            number
+        })
+        .unwrap_or(0)
+    }
+
     fn written(&self, by: &str, repo: &str, number: u64, text: &str) -> (u64, Value, u64) {
         let (by, now) = (self.who(by), (self.inner.clock)());
         let id = self.inner.state().id();

@@ -67,7 +67,9 @@ pub(super) fn missing() -> Reply {
 }
 
 pub(super) fn refused(message: &str) -> Reply {
-    (422, json!({ "message": "Validation Failed", "errors": [{ "message": message }] }))
+    let error = json!({ "resource": "Thing", "field": "field", "code": "custom", "message": message });
+    let more = "https://docs.github.com/rest";
+    (422, json!({ "message": "Validation Failed", "documentation_url": more, "errors": [error] }))
 }
 
 fn written((status, body): &Reply, more: &[(&str, String)]) -> Response<Body> {
