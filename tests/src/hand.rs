@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::name::TrackerKey;
 use domain::ticket::Ticket;
-use engine::port::Place;
+use engine::port::{Clock, Place};
 use engine::Disposition;
 use engine::message::QUEUES;
 use local::{Handler, Settings};
@@ -16,7 +17,7 @@ use prfactory::system::{Server, System};
 use tempfile::TempDir;
 use testkit::model::ScriptedModel;
 
-use crate::world::{Signed, access};
+use crate::world::{ShiftedClock, Signed, access};
 
 /// The ports of a folder and the functions that work on them, none of which works by itself.
 pub struct Hand {
@@ -35,7 +36,15 @@ const HIDDEN: Duration = Duration::from_mins(3);
 impl Hand {
     /// Takes a folder in hand.
     pub async fn on(data: &Path, model: &ScriptedModel) -> Self {
-        let system = System::open(data).unwrap();
+        Self::of(System::open(data).unwrap(), data, model).await
+    }
+
+    /// Takes a folder in hand under another clock.
+    pub async fn on_at(data: &Path, model: &ScriptedModel, clock: Arc<dyn Clock>) -> Self {
+        Self::of(System::open_at(data, clock).unwrap(), data, model).await
+    }
+
+    async fn of(system: System, data: &Path, model: &ScriptedModel) -> Self {
         let handlers = system.handlers(access(model)).unwrap().into_iter().collect();
         let server = Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let settings = Settings::load(data).unwrap();
@@ -97,6 +106,24 @@ impl Hand {
             }
         }
         true
+    }
+
+    /// Handles what there is, and puts the clock forward where there is nothing, until something is seen.
+    pub async fn patiently(&self, clock: &ShiftedClock, what: &str, seen: impl AsyncFn() -> bool) {
+        for _ in 0..3_000 {
+            if seen().await {
+                return;
+            }
+            let mut any = false;
+            for queue in QUEUES {
+                any |= self.step(queue).await;
+            }
+            if !any {
+                clock.forward(31);
+                sweep::handle(&self.system.engine).await.unwrap();
+            }
+        }
+        panic!("waited in vain for {what}");
     }
 
     /// Handles messages of some queues until there are none.

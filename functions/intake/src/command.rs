@@ -30,6 +30,7 @@ pub(crate) struct Comment {
     pub(crate) id: String,
     pub(crate) body: String,
     pub(crate) markup: Markup,
+    pub(crate) kind: SaidKind,
 }
 
 /// Looks for a command in a comment and carries it out.
@@ -81,7 +82,7 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
     let ledger_place = format!("{}#{key}", case.source);
     let named = (ledger_place.as_str(), said.id.as_str());
     let heard =
-        Heard { said: Said { place: at.clone(), id: said.id.clone(), kind: SaidKind::Comment }, named: Some(named) };
+        Heard { said: Said { place: at.clone(), id: said.id.clone(), kind: said.kind }, named: Some(named) };
     match changed(case, &heard.said, &said).await? {
         Changed::No => {}
         Changed::Edited => {
@@ -100,7 +101,7 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
 }
 
 /// Whether we can speak on the pull requests of a repository.
-async fn speaks(case: &Case<'_>, repo: &RepoName) -> Result<bool, Failure> {
+pub(crate) async fn speaks(case: &Case<'_>, repo: &RepoName) -> Result<bool, Failure> {
     let row = directory::repository(&case.intake.engine, &case.ctx, repo).await?;
     Ok(row.is_some_and(|row| row.github.is_some()))
 }

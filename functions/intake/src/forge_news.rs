@@ -16,6 +16,7 @@ use engine::ticket::{list, load};
 use engine::{artifact, commit};
 use serde_json::json;
 
+use crate::command::speaks;
 use crate::person;
 use crate::record::{Heard, give, ignored, inform};
 use crate::{Answer, Case};
@@ -58,6 +59,10 @@ pub(crate) async fn thread(
     if person::acting(case, Some(repo)).await?.is_none_or(|member| member.role < Role::Writer) {
         return ignored(case, "a remark by nobody who may ask for changes").await;
     }
+    if review.is_some() && speaks(case, repo).await? {
+        // The review itself is asked for all of them at once.
+        return ignored(case, "it comes with its review").await;
+    }
     let under = threads_of(repo, number, review.unwrap_or("none"));
     let key = Key::of(&case.ctx, &under, format!("THREAD#{}", thread.id));
     let engine = &case.intake.engine;
@@ -93,6 +98,19 @@ pub(crate) async fn review(
     let Some(member) = person::acting(case, Some(repo)).await?.filter(|member| member.role >= Role::Writer) else {
         return ignored(case, "a review by nobody who may ask for changes").await;
     };
+    let threads = match case.intake.forge.remarks(&case.ctx, repo, number, id).await? {
+        Some(threads) => threads,
+        None => kept(case, (repo, number), id).await?,
+    };
+    let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
+    let batch: ContentHash = artifact::store(engine, &case.ctx, &batch).await?;
+    let said = Said { place: Place::PullRequest(repo.clone(), number), id: node, kind: SaidKind::Review };
+    give(case, &ticket.id, &news(News::ReviewSubmitted { batch }), &Heard { said, named: None }).await
+}
+
+/// The remarks that were delivered before their review; those that come later are worked through on their own.
+async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Result<Vec<Thread>, Failure> {
+    let engine = &case.intake.engine;
     let under = threads_of(repo, number, id);
     let submitted = Item::new(Key::of(&case.ctx, &under, SUBMITTED), json!({}));
     engine.table.transact(vec![Write::Put { item: submitted, when: Vec::new() }]).await?;
@@ -103,13 +121,9 @@ pub(crate) async fn review(
         threads.extend(page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()));
         cursor = page.cursor;
         if cursor.is_none() {
-            break;
+            return Ok(threads);
         }
     }
-    let batch = Batch { id: id.to_owned(), by: member.name.clone(), body, threads };
-    let batch: ContentHash = artifact::store(engine, &case.ctx, &batch).await?;
-    let said = Said { place: Place::PullRequest(repo.clone(), number), id: node, kind: SaidKind::Review };
-    give(case, &ticket.id, &news(News::ReviewSubmitted { batch }), &Heard { said, named: None }).await
 }
 
 /// Checks of a commit ended: once all of them have, their outcome is news.

@@ -10,13 +10,15 @@ mod start;
 
 use std::sync::Arc;
 
+use commands::{Found, Markup};
 use domain::error::{Failure, Fault};
 use domain::id::TicketId;
 use domain::name::{RepoName, TrackerKey};
 use domain::principal::{Member, Via};
-use engine::inbound::{Actor, Inbound, InboundError, InboundNews};
+use domain::ticket::TicketText;
+use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Thread};
 use engine::message::{DeliveryMessage, INTAKE, Source};
-use engine::port::{Forge, Place, Tracker, Write};
+use engine::port::{Forge, Place, SaidKind, Tracker, Write};
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, directory};
 use serde::Serialize;
@@ -278,6 +280,11 @@ async fn known(intake: &Intake, ctx: &TenantCtx, actor: Option<&Actor>, via: Via
     }
 }
 
+/// Whether a remark on a line speaks to us.
+fn is_command(case: &Case<'_>, thread: &Thread) -> bool {
+    commands::find(&thread.body, &case.intake.handle, Markup::Markdown) != Ok(Found::Nothing)
+}
+
 async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
     match inbound.news {
         InboundNews::Ignored(why) => record::ignored(case, why).await,
@@ -293,7 +300,7 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
             start::labels(case, subject, (&added, &removed), at).await
         }
         InboundNews::Comment { place, text, repo, id, body, markup } => {
-            let said = command::Comment { place, text, repo, id, body, markup };
+            let said = command::Comment { place, text, repo, id, body, markup, kind: SaidKind::Comment };
             command::comment(case, said).await
         }
         InboundNews::PullRequestClosed { repo, number, merged } => {
@@ -301,6 +308,13 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         }
         InboundNews::Review { repo, number, id, node, asks_for_changes, body } => {
             forge_news::review(case, (&repo, number), (&id, node), asks_for_changes, body).await
+        }
+        InboundNews::ReviewComment { repo, number, thread, .. } if is_command(case, &thread) => {
+            let text = TicketText { title: String::new(), body: String::new() };
+            let place = Place::PullRequest(repo.clone(), number);
+            let (id, body, kind) = (thread.id, thread.body, SaidKind::Remark);
+            let said = command::Comment { place, text, repo: Some(repo), id, body, markup: Markup::Markdown, kind };
+            command::comment(case, said).await
         }
         InboundNews::ReviewComment { repo, number, review, thread } => {
             forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await

@@ -7,6 +7,7 @@ use domain::change_set::ChangeSet;
 use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::ticket::Target;
+use engine::inbound::Thread;
 use engine::port::{
     Access, Capabilities, Checks, CommitMeta, Commits, Forge, Opened, Permit, Person, PullRequestText, SourceTree,
 };
@@ -114,6 +115,16 @@ impl Forge for Forges {
 
     async fn checks(&self, ctx: &TenantCtx, repo: &RepoName, head: &CommitSha) -> Result<Option<Checks>, Failure> {
         self.of(ctx, repo).await?.checks(ctx, repo, head).await
+    }
+
+    async fn remarks(
+        &self,
+        ctx: &TenantCtx,
+        repo: &RepoName,
+        number: u64,
+        review: &str,
+    ) -> Result<Option<Vec<Thread>>, Failure> {
+        self.of(ctx, repo).await?.remarks(ctx, repo, number, review).await
     }
 
     async fn access(&self, ctx: &TenantCtx, repo: &RepoName, who: &Person) -> Result<Option<Access>, Failure> {

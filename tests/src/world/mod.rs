@@ -66,6 +66,8 @@ pub struct Setup {
     pub more: usize,
     /// Whether a second tenant has everything by the same names.
     pub neighbour: bool,
+    /// Whether that tenant's repository is a plain one, whatever ours is.
+    pub plain_neighbour: bool,
     /// Workers of each queue; 2 unless told otherwise.
     pub workers: usize,
 }

@@ -106,7 +106,7 @@ fn tenant(setup: &Setup, dir: &Path, git: Option<&GitHost>, name: &str) -> Strin
     let more = (1..=setup.more).map(|n| (format!("octo/more-{n}"), format!("more-{n}.git"), format!("MORE{n}")));
     for (repo, file, project) in std::iter::once(first).chain(more) {
         let location = match git {
-            _ if setup.app && repo == super::REPO => "github".to_owned(),
+            _ if setup.app && repo == super::REPO && (ours || !setup.plain_neighbour) => "github".to_owned(),
             Some(git) => git.url(&file),
             None => dir.join("repositories").join(file).display().to_string(),
         };

@@ -6,6 +6,7 @@ use domain::name::{CommitSha, RepoName};
 use domain::ticket::{PullRequestRef, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::inbound::Thread;
 use crate::port::{Permit, Secret};
 use crate::tenancy::TenantCtx;
 
@@ -152,6 +153,17 @@ pub trait Forge: Send + Sync {
 
     /// How the checks of a commit stand; `None` where the forge has none.
     async fn checks(&self, _ctx: &TenantCtx, _repo: &RepoName, _head: &CommitSha) -> Result<Option<Checks>, Failure> {
+        Ok(None)
+    }
+
+    /// The remarks on lines of one submitted review; `None` where the forge has to be told of each.
+    async fn remarks(
+        &self,
+        _ctx: &TenantCtx,
+        _repo: &RepoName,
+        _number: u64,
+        _review: &str,
+    ) -> Result<Option<Vec<Thread>>, Failure> {
         Ok(None)
     }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::ticket::{PullRequestRef, Target};
+use engine::inbound::Thread;
 use engine::port::{Access, Capabilities, Checks, Forge, Opened, Permit, Person, PullRequestState, PullRequestText};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
@@ -51,6 +52,30 @@ struct Run {
 struct Output {
     title: Option<String>,
     summary: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Remark {
+    id: u64,
+    path: String,
+    #[serde(default)]
+    line: Option<u64>,
+    body: String,
+    user: Option<User>,
+    #[serde(default)]
+    in_reply_to_id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    login: String,
+}
+
+impl From<Remark> for Thread {
+    fn from(remark: Remark) -> Self {
+        let by = remark.user.map(|user| user.login).unwrap_or_default();
+        Self { id: remark.id.to_string(), path: remark.path, line: remark.line, body: remark.body, by }
+    }
 }
 
 #[derive(Deserialize)]
@@ -229,6 +254,21 @@ impl Forge for Github {
         }
         checks.failed.sort();
         Ok(Some(checks))
+    }
+
+    async fn remarks(
+        &self,
+        ctx: &TenantCtx,
+        repo: &RepoName,
+        number: u64,
+        review: &str,
+    ) -> Result<Option<Vec<Thread>>, Failure> {
+        let guest = self.guest(ctx, repo, Scope::Look).await?;
+        let path = guest.at(&format!("pulls/{number}/reviews/{review}/comments"));
+        let all: Vec<Remark> = guest.api.list(&path, "listing the remarks of a review").await?;
+        // A reply is part of a thread that somebody else began.
+        let first = all.into_iter().filter(|remark| remark.in_reply_to_id.is_none());
+        Ok(Some(first.map(Thread::from).collect()))
     }
 
     async fn access(&self, ctx: &TenantCtx, repo: &RepoName, who: &Person) -> Result<Option<Access>, Failure> {

@@ -98,6 +98,12 @@ fn remarks(ask: &Ask<'_>, name: &str) -> Reply {
             let all = repo.remarks.iter().filter(|remark| remark.number == number);
             (200, page(ask, all.map(|remark| wire::remark(&state, &repo, remark)).collect()))
         }
+        "list-comments-for-review" => {
+            let review = ask.number("review_id");
+            let repo = repo.clone();
+            let all = repo.remarks.iter().filter(|r| r.number == number && r.review == Some(review) && r.reply_to.is_none());
+            (200, page(ask, all.map(|remark| wire::reviewed(&state, &repo, remark)).collect()))
+        }
         "create-reply-for-review-comment" => {
             let Some(first) = repo.remarks.iter().find(|remark| remark.id == id && remark.reply_to.is_none()).cloned() else {
                 return missing();

@@ -73,6 +73,22 @@ pub(super) fn remark(state: &State, repo: &Repo, comment: &Comment) -> Value {
     whole
 }
 
+/// A remark as the list of a review's remarks shows it.
+pub(super) fn reviewed(state: &State, repo: &Repo, comment: &Comment) -> Value {
+    let whole = remark(state, repo, comment);
+    let base = example("pulls/list-comments-for-review", 200).get(0).cloned().unwrap_or_default();
+    let mut parts: Vec<(&str, Value)> = ["/id", "/body", "/path", "/user", "/pull_request_review_id"]
+        .into_iter()
+        .map(|name| (name, whole.pointer(name).cloned().unwrap_or_default()))
+        .collect();
+    parts.push(("/line", json!(comment.at.as_ref().map(|(_, line)| *line))));
+    let mut shown = put(base, &parts);
+    if let Some(map) = shown.as_object_mut() {
+        map.remove("in_reply_to_id");
+    }
+    shown
+}
+
 pub(super) fn issue(state: &State, repo: &Repo, number: u64, issue: &Issue) -> Value {
     let base = example("issues/get", 200);
     let label = base.pointer("/labels/0").cloned().unwrap_or_default();
