@@ -53,9 +53,14 @@ impl Hand {
 
     /// Takes a copy of a folder in hand, so that the folder stays as it is.
     pub async fn on_copy(data: &Path, model: &ScriptedModel) -> Self {
+        Self::on_copy_at(data, model, Arc::new(local::SystemClock)).await
+    }
+
+    /// The same under another clock.
+    pub async fn on_copy_at(data: &Path, model: &ScriptedModel, clock: Arc<dyn Clock>) -> Self {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(data, copy.path());
-        let mut hand = Self::on(copy.path(), model).await;
+        let mut hand = Self::on_at(copy.path(), model, clock).await;
         hand.copy = Some(copy);
         hand
     }

@@ -31,6 +31,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     let (site, github) = (world.site.as_ref().unwrap(), world.github.as_ref().unwrap());
     let (key, mut tour) = ("SHOP-7", Tour::new(HEAD));
 
+    world.clock.forward(61);
     tour.heading("The ticket");
     let words = "Accounting calls it *gross*, and so should we.\n\nReplace {{total}} with {{gross}}.";
     site.creates(key, "Call it gross", words);
@@ -41,6 +42,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     hears(&world, key, "waiting for answers").await;
     tour.looks(&world, key, None);
 
+    world.clock.forward(61);
     tour.heading("Answers");
     site.comments("jira-wil", key, "@prfactory answer 1: All of them change").await;
     tour.person("wil", "in Jira", "@prfactory answer 1: All of them change");
@@ -50,6 +52,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     site.comments(ADA_JIRA, key, "@prfactory approve").await;
     tour.person("ada", "in Jira", "@prfactory approve");
 
+    world.clock.forward(61);
     tour.heading("The plan");
     hears(&world, key, "**Plan v1").await;
     hears(&world, key, "waiting for a decision on the plan").await;
@@ -65,6 +68,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     site.comments("jira-apo", key, &format!("@prfactory approve {hash} -- mind the tests")).await;
     tour.person("apo", "in Jira", &format!("@prfactory approve {hash} -- mind the tests"));
 
+    world.clock.forward(61);
     tour.heading("The pull request");
     let ticket = world.reaches(key, "in_review").await;
     let number = ticket.pull_request.as_ref().unwrap().number;
@@ -79,6 +83,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     tour.checks(&world, &first.head);
     assert!(first.draft);
 
+    world.clock.forward(61);
     tour.heading("A failing check");
     let said = "price.py:1: the rate needs a comment. Replace `TAX = 0.2` with `TAX = 0.2  # from January`.";
     github.checked(REPO, number, ("lint", Some("failure")), said).await;
@@ -94,6 +99,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     world.until("a pull request that is ready", || async { github.pull(REPO, number).filter(|pull| !pull.draft) }).await;
     tour.note("The pull request is no longer a draft.");
 
+    world.clock.forward(61);
     tour.heading("Two rounds of review");
     let remarks = [
         ("src/price.py", 4, "`net` could be anything. Rename `net` to `amount`."),
@@ -121,6 +127,7 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     tour.name(&fourth.head[..12], "COMMIT");
     tour.looks(&world, key, Some(number));
 
+    world.clock.forward(61);
     tour.heading("Merged");
     github.closes("ada", REPO, number, true).await;
     tour.person("ada", "on the pull request", "merges it");

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use engine::message::{INTAKE, NOTIFY};
+use engine::port::Clock;
 use stories::hand::Hand;
 use stories::world::{INSTALLATION, REPO, REPO_ID, STRANGER, Setup, World};
 use testkit::github::GithubHost;
@@ -76,7 +78,10 @@ impl Matrix {
     /// Says a command in a copy of the world, and tells what became of it.
     async fn says(&self, who: &str, command: &str, twist: Twist) -> &'static str {
         let github = self.github();
-        let hand = Hand::on_copy(&self.world.dir.path().join("data"), &self.world.model).await;
+        // Each copy counts what it writes by itself.
+        self.world.clock.forward(61);
+        let clock = Arc::clone(&self.world.clock) as Arc<dyn Clock>;
+        let hand = Hand::on_copy_at(&self.world.dir.path().join("data"), &self.world.model, clock).await;
         github.connect(&hand.url("/webhooks/github"), &self.secret);
         if twist == Twist::Suspended {
             github.removes("ada", INSTALLATION, "suspend").await;

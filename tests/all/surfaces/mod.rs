@@ -4,5 +4,7 @@ mod effects;
 mod installed;
 mod issues;
 mod jira;
+mod load;
 mod matrix;
+mod tenants;
 mod tour;

@@ -82,7 +82,8 @@ impl Tour {
     fn steady(&self, text: &str) -> String {
         let text = self.names.iter().fold(text.to_owned(), |text, (what, word)| text.replace(what.as_str(), word));
         // What a call costs depends on ids, by a fraction of a cent.
-        regex::Regex::new(r"\$0\.\d\d").unwrap().replace_all(&text, "$$0.0x").into_owned()
+        let text = regex::Regex::new(r"\$0\.\d\d").unwrap().replace_all(&text, "$$0.0x").into_owned();
+        regex::Regex::new(r"\d+ min\b").unwrap().replace_all(&text, "n min").into_owned()
     }
 
     /// Holds the transcript against the one that is kept, or keeps it where that was asked for.

@@ -6,7 +6,7 @@ use domain::Timestamp;
 use domain::error::{Failure, Fault};
 use engine::Engine;
 use engine::key::Key;
-use engine::port::{TableError, Write};
+use engine::port::{Condition, Item, TableError, Write};
 use engine::tenancy::TenantCtx;
 use http::{HeaderMap, Method};
 use jiff::SignedDuration;
@@ -14,10 +14,13 @@ use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Most calls that write, for one installation and minute; GitHub draws its line at 80.
-pub const WRITES_PER_MINUTE: i64 = 75;
-/// Most calls that write, for one installation and hour; GitHub draws its line at 500.
-const WRITES_PER_HOUR: i64 = 480;
+/// Spans of time in which writes of one installation are counted: name, seconds, and the most in one. Any minute meets
+/// two of the first, any hour four of the second: 80 and 500 writes at most, where GitHub draws its lines.
+const SPANS: [(&str, i64, i64); 2] = [("MINUTE", 60, 40), ("HOUR", 1_200, 125)];
+/// How many of the writes of a short span are left to those who push.
+const FOR_PUSHES: i64 = 6;
+/// Where a token is ended, which writes nothing.
+pub(super) const ENDING: &str = "/installation/token";
 /// How long a secondary limit lasts where GitHub does not say.
 const SECONDARY: SignedDuration = SignedDuration::from_mins(1);
 /// Most pages of one list; who has more than a thousand entries is shown the newest ones.
@@ -30,6 +33,8 @@ pub(super) struct Api {
     engine: Engine,
     /// Whose writes are counted, and under which tenant; absent for the App's own calls.
     counted: Option<(TenantCtx, u64)>,
+    /// Whether it is to push, which comes before talk.
+    pushes: bool,
     /// Told when GitHub no longer takes the token.
     ended: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -97,7 +102,12 @@ impl Api {
         counted: Option<(TenantCtx, u64)>,
         ended: Option<Arc<dyn Fn() + Send + Sync>>,
     ) -> Self {
-        Self { crab, engine, counted, ended }
+        Self { crab, engine, counted, pushes: false, ended }
+    }
+
+    /// The same, to push with.
+    pub(super) fn pushing(self) -> Self {
+        Self { pushes: true, ..self }
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
@@ -151,7 +161,7 @@ impl Api {
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Failure> {
         let reads = method == Method::GET;
-        if !reads {
+        if !reads && path != ENDING {
             self.count().await?;
         }
         let sent = match method {
@@ -190,18 +200,29 @@ impl Api {
         };
         let now = self.engine.clock.now();
         let second = now.as_second();
-        let row = |unit: &str, length: i64| {
-            Key::of(ctx, &format!("RATE#{installation}"), format!("{unit}#{:012}", second.div_euclid(length)))
-        };
-        let add = |key: Key, most: i64| Write::Add { key, field: "writes", amount: 1, at_most: Some(most) };
-        let writes = vec![add(row("MINUTE", 60), WRITES_PER_MINUTE), add(row("HOUR", 3_600), WRITES_PER_HOUR)];
-        let wait = match self.engine.table.transact(writes).await {
+        let mut writes = Vec::new();
+        for (name, length, most) in SPANS {
+            let span = format!("{name}#{:012}", second.div_euclid(length));
+            let key = Key::of(ctx, &format!("RATE#{installation}"), span);
+            if self.engine.table.get(&key).await?.is_none() {
+                // Made with an end, since a sum by itself has none. Who makes it first does not matter.
+                let mut item = Item::new(key.clone(), json!({ "writes": 0 }));
+                item.expires = Some(now + SignedDuration::from_secs(2 * length));
+                let put = Write::Put { item, when: vec![Condition::NotExists { now }] };
+                match self.engine.table.transact(vec![put]).await {
+                    Ok(()) | Err(TableError::Condition { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let kept = if self.pushes || name != "MINUTE" { 0 } else { FOR_PUSHES };
+            writes.push(Write::Add { key, field: "writes", amount: 1, at_most: Some(most - kept) });
+        }
+        let full = match self.engine.table.transact(writes).await {
             Ok(()) => return Ok(()),
-            Err(TableError::Condition { write: 0 }) => 60 - second.rem_euclid(60),
-            Err(TableError::Condition { .. }) => 3_600 - second.rem_euclid(3_600),
+            Err(TableError::Condition { write }) => SPANS.get(write).map_or(60, |(_, length, _)| *length),
             Err(error) => return Err(error.into()),
         };
-        let retry_at = Some(now + SignedDuration::from_secs(wait));
+        let retry_at = Some(now + SignedDuration::from_secs(full - second.rem_euclid(full)));
         let say = "this installation has written as much as GitHub allows for now";
         Err(Failure::new(Fault::RateLimited { retry_at }, say))
     }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Github;
-use super::api::{Api, client, with_token};
+use super::api::{Api, ENDING, client, with_token};
 
 /// Which App, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +180,8 @@ impl App {
         let ended = Arc::new(move || {
             kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, ..), _| *id != installation);
         });
-        Ok(Api::new(crab, self.engine.clone(), Some((ctx.clone(), installation)), Some(ended)))
+        let api = Api::new(crab, self.engine.clone(), Some((ctx.clone(), installation)), Some(ended));
+        Ok(if scope == Scope::Push { api.pushing() } else { api })
     }
 
     /// The installation, if it still belongs to the tenant; one that was made anew is looked up.
@@ -255,7 +256,7 @@ impl App {
 
 /// Ends a token that is no longer needed; where that fails it ends by itself within the hour.
 pub(super) async fn revoke(api: &Api) {
-    if let Err(failure) = api.delete("/installation/token").await {
+    if let Err(failure) = api.delete(ENDING).await {
         tracing::debug!(error = %failure, "a token was left to end by itself");
     }
 }

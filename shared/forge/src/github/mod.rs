@@ -17,7 +17,6 @@ use domain::name::{RepoName, TrackerKey};
 use engine::directory::{self, ForgeRepo};
 use engine::tenancy::TenantCtx;
 
-pub use api::WRITES_PER_MINUTE;
 pub use app::{App, AppSettings, KeySigner};
 pub use deliveries::Missed;
 pub use inbound::parse;
