@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::jira::JiraTask;
+
 /// Turns a ticket into a reviewed pull request; people decide, it never merges.
 #[derive(Debug, Parser)]
 #[command(
@@ -107,6 +109,9 @@ pub enum Command {
     },
     /// Prints the webhook addresses with their secrets, to be entered at GitHub and Jira.
     Webhooks,
+    /// Connects the tenant to its site of Jira, or checks the connection.
+    #[command(subcommand)]
+    Jira(JiraTask),
     /// Shows what models were used for and what that cost: of a ticket, or of all in a month.
     Usage {
         /// The ticket; all of them unless told otherwise.

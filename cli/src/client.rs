@@ -53,6 +53,11 @@ impl Client {
         &self.system
     }
 
+    /// The member this client speaks for.
+    pub fn member(&self) -> &MemberId {
+        &self.member
+    }
+
     /// The tenant's id.
     pub fn tenant(&self) -> &TenantId {
         self.ctx.tenant()

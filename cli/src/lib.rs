@@ -10,6 +10,7 @@ pub mod demo;
 mod doctor;
 mod exit;
 mod http;
+pub mod jira;
 mod listen;
 mod local_files;
 mod output;

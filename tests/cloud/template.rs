@@ -231,7 +231,7 @@ fn a_function_by_itself_reaches_no_row_of_any_tenant() {
             assert!(!allows(&own(name), &request(&["T#ten_a"])), "{name} {action}");
             assert!(!allows(&own(name), &request(&[])), "{name} {action}");
             let looks_up = allows(&own(name), &request(&["INSTALLATION#1"]));
-            let may = ["intake", "publish"].contains(&name) && action == "dynamodb:GetItem";
+            let may = ["intake", "notify", "publish", "snapshot"].contains(&name) && action == "dynamodb:GetItem";
             assert_eq!(looks_up, may || (name == "intake" && action == "dynamodb:PutItem"), "{name} {action}");
         }
     }
@@ -255,7 +255,7 @@ fn the_agent_holds_no_secret_and_webhooks_hold_one() {
         };
         let expected: BTreeSet<String> = secrets.into_iter().map(str::to_owned).collect();
         assert_eq!(of("secretsmanager:GetSecretValue"), expected, "{name}");
-        assert_eq!(!of("kms:Decrypt").is_empty(), ["snapshot", "publish"].contains(&name), "{name}");
+        assert_eq!(!of("kms:Decrypt").is_empty(), ["intake", "notify", "publish", "snapshot"].contains(&name), "{name}");
         assert_eq!(!of("sts:AssumeRole").is_empty(), !name.ends_with("webhook"), "{name}");
     }
 }

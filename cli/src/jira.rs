@@ -1,0 +1,182 @@
+//! `prfactory jira`: connects a tenant to its site, and says exactly what is missing.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use domain::principal::Role;
+use engine::directory::{self, JiraStatuses};
+use engine::port::Secret;
+use serde_json::json;
+use tracker::jira::{Checked, Credentials, EVENTS};
+use webhooks::endpoint_secret;
+
+use crate::Exit;
+use crate::client::Client;
+use crate::output::Output;
+
+/// What to do with a site of Jira.
+#[derive(Debug, Subcommand)]
+pub enum JiraTask {
+    /// Logs in, remembers how, and has the site deliver to us where our account may arrange that.
+    Connect(JiraConnect),
+    /// Says who we are there and which permission is missing.
+    Test {
+        /// The project whose permissions are looked at; those of the whole site unless told otherwise.
+        #[arg(long)]
+        project: Option<String>,
+    },
+}
+
+/// Arguments of `jira connect`.
+#[derive(Debug, Args)]
+pub struct JiraConnect {
+    /// The site, such as <https://acme.atlassian.net>.
+    #[arg(long)]
+    pub site: String,
+    /// The address of the service account.
+    #[arg(long)]
+    pub email: Option<String>,
+    /// A file with the service account's API token.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The site's number at Atlassian, for OAuth 2.0.
+    #[arg(long)]
+    pub cloud: Option<String>,
+    /// The OAuth client.
+    #[arg(long)]
+    pub client: Option<String>,
+    /// A file with the OAuth client's secret.
+    #[arg(long, value_name = "FILE")]
+    pub client_secret_file: Option<PathBuf>,
+    /// A file with a first refresh token.
+    #[arg(long, value_name = "FILE")]
+    pub refresh_token_file: Option<PathBuf>,
+    /// Where this system is reached from outside, so that the webhook can be registered.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// The status of a ticket once work has begun.
+    #[arg(long)]
+    pub in_progress: Option<String>,
+    /// The status of a ticket once its pull request is open.
+    #[arg(long)]
+    pub in_review: Option<String>,
+    /// The status of a ticket once that is merged.
+    #[arg(long)]
+    pub done: Option<String>,
+    /// The field that names a ticket's repository, such as `customfield_10050`.
+    #[arg(long)]
+    pub repository_field: Option<String>,
+}
+
+/// Carries out one task.
+pub(crate) async fn run(client: &Client, settings: &local::Settings, task: &JiraTask, out: Output) -> anyhow::Result<Exit> {
+    match task {
+        JiraTask::Connect(args) => connect(client, settings, args, out).await,
+        JiraTask::Test { project } => {
+            let checked = client.system().jira.test(client.ctx(), project.as_deref()).await?;
+            Ok(told(&checked, out))
+        }
+    }
+}
+
+/// Only who may administer the tenant connects it.
+async fn must_be_admin(client: &Client) -> anyhow::Result<()> {
+    let row = directory::member_row(&client.system().engine, client.ctx(), client.member()).await?;
+    if row.is_none_or(|row| row.role < Role::Admin) {
+        bail!("connecting a site needs the role admin; say who you are with --as");
+    }
+    Ok(())
+}
+
+async fn connect(
+    client: &Client,
+    settings: &local::Settings,
+    args: &JiraConnect,
+    out: Output,
+) -> anyhow::Result<Exit> {
+    must_be_admin(client).await?;
+    let credentials = credentials(args)?;
+    let statuses = JiraStatuses {
+        in_progress: args.in_progress.clone(),
+        in_review: args.in_review.clone(),
+        done: args.done.clone(),
+    };
+    let statuses = (statuses != JiraStatuses::default()).then_some(statuses);
+    let jira = &client.system().jira;
+    let checked =
+        jira.connect(client.ctx(), &args.site, &credentials, (statuses, args.repository_field.clone())).await?;
+    let exit = told(&checked, out);
+    let Some((path, secret)) = endpoint(client, settings)? else {
+        let say = "This tenant has no endpoint for Jira yet: add a `[[tenant.endpoint]]` to prfactory.toml, then run this again.";
+        out.either(say, &json!({ "endpoint": null }));
+        return Ok(exit);
+    };
+    let Some(url) = &args.url else {
+        by_hand(&path, &secret, out);
+        return Ok(exit);
+    };
+    let address = format!("{}{path}", url.trim_end_matches('/'));
+    if jira.register(client.ctx(), &address, &secret).await? {
+        out.either(&format!("Jira delivers to {address}"), &json!({ "webhook": address, "registered": true }));
+    } else {
+        by_hand(&address, &secret, out);
+    }
+    Ok(exit)
+}
+
+/// The endpoint of the tenant, and its secret.
+fn endpoint(client: &Client, settings: &local::Settings) -> anyhow::Result<Option<(String, Secret)>> {
+    let tenant = settings.tenant.iter().find(|tenant| tenant.id == *client.tenant());
+    let live = tenant.and_then(|tenant| tenant.endpoint.iter().find(|endpoint| !endpoint.revoked));
+    let Some(endpoint) = live else {
+        return Ok(None);
+    };
+    let master = client.system().secrets.versions("endpoint-master")?;
+    let master = master.first().context("secrets.toml lacks `endpoint-master`")?;
+    let secret = endpoint_secret(master, &endpoint.id, endpoint.generation).context("the endpoint's secret cannot be made")?;
+    Ok(Some((format!("{}{}/{}", jira_webhook::PREFIX, endpoint.id, endpoint.generation), secret)))
+}
+
+fn by_hand(address: &str, secret: &Secret, out: Output) {
+    let secret = secret.expose_text().unwrap_or_default();
+    let events = EVENTS.join(", ");
+    let say = format!(
+        "Our account may not register webhooks, or you gave no --url. An administrator of Jira adds one under System, WebHooks:\n  address: {address}\n  secret: {secret}\n  events: {events}"
+    );
+    out.either(&say, &json!({ "webhook": address, "secret": secret, "events": EVENTS, "registered": false }));
+}
+
+fn credentials(args: &JiraConnect) -> anyhow::Result<Credentials> {
+    let read = |path: &std::path::Path| -> anyhow::Result<Secret> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(Secret::new(text.trim().as_bytes()))
+    };
+    match (&args.email, &args.token_file, &args.cloud, &args.client, &args.client_secret_file, &args.refresh_token_file) {
+        (Some(email), Some(token), None, None, None, None) => {
+            Ok(Credentials::Token { email: email.clone(), token: read(token)? })
+        }
+        (None, None, Some(cloud), Some(client), Some(secret), Some(refresh)) => Ok(Credentials::OAuth {
+            cloud: cloud.clone(),
+            client: client.clone(),
+            secret: read(secret)?,
+            refresh: read(refresh)?,
+        }),
+        _ => bail!(
+            "give --email and --token-file for a service account, or --cloud, --client, --client-secret-file and --refresh-token-file for OAuth 2.0"
+        ),
+    }
+}
+
+/// Says who we are there, and what we may not do.
+fn told(checked: &Checked, out: Output) -> Exit {
+    let missing: Vec<String> = checked.missing.iter().map(|(name, why)| format!("  {name}: to {why}")).collect();
+    let value = json!({ "account": checked.account, "name": checked.name, "missing": checked.missing });
+    if missing.is_empty() {
+        out.either(&format!("Connected as {} ({}); nothing is missing.", checked.name, checked.account), &value);
+        return Exit::Done;
+    }
+    let say = format!("Connected as {} ({}). Missing permissions:\n{}", checked.name, checked.account, missing.join("\n"));
+    out.either(&say, &value);
+    Exit::Failed
+}
