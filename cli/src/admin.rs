@@ -142,7 +142,7 @@ impl Stack {
             if known.is_some_and(|known| known.revoked || known.tenant != *ctx.tenant()) {
                 bail!("installation {number} was removed, or belongs to another tenant");
             }
-            let connection = Connection { tenant: ctx.tenant().clone(), generation: 1, revoked: false };
+            let connection = Connection::live(ctx.tenant().clone(), 1);
             directory::store_installation(&self.engine, number, &connection).await?;
         }
         out.either(&format!("{id} is there"), &json!({ "tenant": id }));
@@ -167,7 +167,7 @@ impl Stack {
 
     async fn endpoint(&self, tenant: &str, out: Output) -> anyhow::Result<()> {
         let id = EndpointId::parse(&format!("{}{}", EndpointId::PREFIX, random_hex()?))?;
-        let connection = Connection { tenant: self.ctx(tenant)?.tenant().clone(), generation: 1, revoked: false };
+        let connection = Connection::live(self.ctx(tenant)?.tenant().clone(), 1);
         self.live(&id, &connection, out).await
     }
 

@@ -298,6 +298,12 @@ async fn target(
     let Some(before) = ticket.target() else {
         return Ok(Err("The ticket has no target.".to_owned()));
     };
+    let may = person::acting(case, Some(&repo)).await?.is_some_and(|member| member.role >= Role::Approver);
+    let hidden = repository.github.as_ref().is_some_and(|github| !github.is_open());
+    if !may || (case.source == "github" && hidden && !repository.is_home_of(&ticket.key)) {
+        // What a repository holds is not shown on a ticket that other people can read.
+        return Ok(Err(format!("`{repo}` cannot be worked on from this ticket.")));
+    }
     let base = branch.unwrap_or(repository.base);
     Ok(Ok(Target { repo, base, branch: before.branch.clone(), commit: None, snapshot: None }))
 }

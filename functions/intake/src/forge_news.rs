@@ -150,6 +150,9 @@ pub(crate) async fn checks(
         if checks.running > 0 {
             return ignored(case, "other checks still run").await;
         }
+        if checks.failed.is_empty() && checks.passed < checks.total.max(1) {
+            return ignored(case, "checks that neither failed nor passed").await;
+        }
         if checks.failed.is_empty() {
             return inform(case, &ticket.id, &news(News::ChecksPassed)).await;
         }
@@ -197,12 +200,17 @@ pub(crate) async fn pushed(
 }
 
 /// The app was removed: the connection is fenced off first, then every ticket that came through it ends.
-pub(crate) async fn uninstalled(case: &Case<'_>, installation: u64) -> Result<Answer, Failure> {
+pub(crate) async fn uninstalled(
+    case: &Case<'_>,
+    installation: u64,
+    suspended: bool,
+) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     let before = directory::installation(engine, installation).await?;
     let generation = before.map_or(1, |connection| connection.generation + 1);
     let tenant = case.ctx.tenant().clone();
-    directory::store_installation(engine, installation, &Connection { tenant, generation, revoked: true }).await?;
+    let connection = Connection { tenant, generation, revoked: !suspended, suspended };
+    directory::store_installation(engine, installation, &connection).await?;
     let mut trouble = None;
     for ticket in list(engine, &case.ctx).await? {
         if ticket.connection != case.connection || ticket.state.is_end() {

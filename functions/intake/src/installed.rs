@@ -5,7 +5,7 @@ use domain::input::{Happening, Input, News};
 use domain::name::{BranchName, RepoName};
 use domain::principal::Principal;
 use engine::commit::{self, Hold};
-use engine::directory::{self, ForgeRepo, Repository};
+use engine::directory::{self, Connection, ForgeRepo, Repository};
 use engine::inbound::Named;
 use engine::tenancy::TenantCtx;
 use engine::ticket::list;
@@ -36,6 +36,19 @@ pub(crate) async fn ours(
     let namesake = directory::repository(&intake.engine, ctx, &named.name).await?;
     let through_app = namesake.is_some_and(|row| row.github.is_some());
     Ok(if through_app { Ours::AnotherOne } else { Ours::Unknown })
+}
+
+/// Takes a suspended installation for active again; says whether it is.
+pub(crate) async fn active(case: &Case<'_>, installation: u64) -> Result<bool, Failure> {
+    let engine = &case.intake.engine;
+    let Some(before) = directory::installation(engine, installation).await?.filter(|before| !before.revoked) else {
+        return Ok(false);
+    };
+    if before.suspended {
+        let connection = Connection::live(before.tenant, before.generation);
+        directory::store_installation(engine, installation, &connection).await?;
+    }
+    Ok(true)
 }
 
 /// Connects what an installation may see now, and ends the work on what it may see no longer.
@@ -93,6 +106,7 @@ fn connected(installation: u64, named: &Named) -> Repository {
             id: Some(named.id),
             name: named.name.clone(),
             public: named.public.unwrap_or(false),
+            seen: named.public.is_some(),
             follows: true,
         }),
     }

@@ -192,7 +192,8 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
     let Some(installation) = inbound.installation else {
         return Ok(Answer::ignored("the delivery names no installation"));
     };
-    let ctx = if inbound.news == InboundNews::Uninstalled {
+    let about_itself = matches!(inbound.news, InboundNews::Uninstalled { .. } | InboundNews::Installed { .. });
+    let ctx = if about_itself {
         directory::owner_of_installation(&intake.engine, installation).await?
     } else {
         directory::tenant_of_installation(&intake.engine, installation).await?
@@ -220,8 +221,11 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
         body,
         extra: Vec::new(),
     };
-    if inbound.news == InboundNews::Uninstalled {
-        return forge_news::uninstalled(&case, installation).await;
+    if let InboundNews::Uninstalled { suspended } = inbound.news {
+        return forge_news::uninstalled(&case, installation, suspended).await;
+    }
+    if about_itself && !installed::active(&case, installation).await? {
+        return record::ignored(&case, "the installation was removed").await;
     }
     route(&case, inbound).await
 }
@@ -263,7 +267,7 @@ fn under(news: &mut InboundNews, now: &RepoName, ours: &RepoName) {
         | InboundNews::Installed { .. }
         | InboundNews::Repositories { .. }
         | InboundNews::Renamed
-        | InboundNews::Uninstalled => {}
+        | InboundNews::Uninstalled { .. } => {}
     }
 }
 
@@ -293,7 +297,7 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         // What it is called now was learned on the way here.
         InboundNews::Renamed => record::ignored(case, "the repository is known by its number").await,
         InboundNews::Pushed { repo, number, head } => forge_news::pushed(case, &repo, number, head).await,
-        InboundNews::Uninstalled => record::ignored(case, "not an installation's own delivery").await,
+        InboundNews::Uninstalled { .. } => record::ignored(case, "not an installation's own delivery").await,
         InboundNews::Labels { key, text, repo, added, removed, at } => {
             let at_ticket = Place::Ticket(key.clone());
             let subject = start::Subject { key, at: at_ticket, text, repo, base: None };
@@ -319,7 +323,10 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         InboundNews::ReviewComment { repo, number, review, thread } => {
             forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await
         }
-        InboundNews::Checks { repo, head, numbers, failed: _ } => {
+        InboundNews::Checks { app, .. } if app.is_some() && app == case.intake.forge.app() => {
+            record::ignored(case, "our own checks").await
+        }
+        InboundNews::Checks { repo, head, numbers, .. } => {
             forge_news::checks(case, &repo, &head, &numbers).await
         }
     }

@@ -10,16 +10,6 @@ use engine::port::{Access, Person};
 
 use crate::Case;
 
-/// The most that a person can be here, by what the forge lets them do.
-fn most(access: Access) -> Option<Role> {
-    match access {
-        Access::None => None,
-        Access::Read => Some(Role::Reader),
-        Access::Write => Some(Role::Approver),
-        Access::Admin => Some(Role::Admin),
-    }
-}
-
 /// The member who acts on a repository, with the role that counts now; nobody where the forge knows nothing of them.
 pub(crate) async fn acting(case: &Case<'_>, repo: Option<&RepoName>) -> Result<Option<Member>, Failure> {
     let Some((actor, id)) = person(case) else {
@@ -33,7 +23,7 @@ pub(crate) async fn acting(case: &Case<'_>, repo: Option<&RepoName>) -> Result<O
     let Some(access) = forge.access(&case.ctx, repo, &who).await? else {
         return Ok(case.member.clone());
     };
-    let Some(most) = most(access) else {
+    let Some(most) = access.most() else {
         return Ok(None);
     };
     let policy = directory::policy_of(&case.intake.engine, &case.ctx, None).await?;
@@ -41,8 +31,10 @@ pub(crate) async fn acting(case: &Case<'_>, repo: Option<&RepoName>) -> Result<O
     for team in &policy.approver_teams {
         teams = teams || forge.in_team(&case.ctx, repo, team, &who).await?;
     }
-    let mut member = match case.member.clone() {
+    let named = case.member.clone().filter(|member| member.id.as_str() != directory::collaborator(who.id));
+    let mut member = match named {
         Some(member) => member,
+        // Nobody named this person, now or earlier: the policy of today decides.
         None if access >= Access::Write && policy.collaborators_may_write => collaborator(case, &who)?,
         None => return Ok(None),
     };
@@ -67,15 +59,16 @@ fn collaborator(case: &Case<'_>, who: &Person) -> Result<Member, Failure> {
 /// Keeps what the person is called on GitHub, so that it can be asked again before a push.
 async fn remember(case: &Case<'_>, member: &Member, who: Person, teams: bool) -> Result<(), Failure> {
     let engine = &case.intake.engine;
-    let identity = [("github".to_owned(), who.id.to_string())];
-    let known = directory::member_row(engine, &case.ctx, &member.id).await?;
-    let wanted = match &known {
-        Some(row) => MemberRow { github: Some(who), ..row.clone() },
-        None => MemberRow { id: member.id.clone(), name: member.name.clone(), role: Role::Writer, github: Some(who), teams },
+    let how = |row: &mut MemberRow| {
+        row.github = Some(who.clone());
+        row.teams = teams;
     };
-    let wanted = MemberRow { teams, ..wanted };
-    if known.as_ref() == Some(&wanted) {
+    let known = directory::change_member(engine, &case.ctx, &member.id, how).await?;
+    if known.is_some() || member.id.as_str() != directory::collaborator(who.id) {
         return Ok(());
     }
-    directory::store_member(engine, &case.ctx, &wanted, &identity).await
+    let identity = [("github".to_owned(), who.id.to_string())];
+    let mut row = MemberRow::new(member.id.clone(), member.name.clone(), Role::Writer);
+    (row.github, row.teams) = (Some(who), teams);
+    directory::store_member(engine, &case.ctx, &row, &identity).await
 }

@@ -5,10 +5,11 @@ use domain::error::{Failure, Fault};
 use domain::id::{IdError, TicketId};
 use domain::input::{Happening, Input, Request};
 use domain::name::{BranchName, RepoName, TrackerKey};
+use domain::policy::Policy;
 use domain::principal::{Member, Principal, Role};
 use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
-use engine::directory::{self, Repository};
+use engine::directory::{self, ForgeRepo, Repository};
 use engine::inbound::TicketContext;
 use engine::{artifact, ledger};
 use engine::port::{Place, Reaction, Said, SaidKind, TicketView, fresh};
@@ -93,7 +94,7 @@ async fn refuse(case: &Case<'_>, heard: &Heard<'_>, text: String) -> Result<Answ
 
 async fn start(
     case: &Case<'_>,
-    subject: Subject,
+    mut subject: Subject,
     member: &Member,
     heard: &Heard<'_>,
 ) -> Result<Answer, Failure> {
@@ -102,16 +103,20 @@ async fn start(
         let refusal = domain::refusal::Refusal::role("analyze", member.role, Role::Writer);
         return refuse(case, heard, refusal.message).await;
     }
+    let policy = directory::policy_of(engine, &case.ctx, None).await?;
+    let view = view(case, &subject).await?;
+    // A comment of Jira is delivered with the head of its ticket alone.
+    if let Some(view) = view.as_ref().filter(|_| subject.text.body.is_empty() && subject.repo.is_none()) {
+        subject.text = view.text.clone();
+    }
     let long = subject.text.title.chars().count() > TicketText::MAX_TITLE || subject.text.body.len() > TicketText::MAX_BODY;
     if long || subject.text.title.trim().is_empty() {
         let text = "The title must have 1 to 256 characters and the description at most 32 KiB. Shorten the ticket and set the label again.";
         return refuse(case, heard, text.to_owned()).await;
     }
-    let policy = directory::policy_of(engine, &case.ctx, None).await?;
-    let view = view(case, &subject).await?;
     let components = view.as_ref().map(|view| view.components.as_slice()).unwrap_or_default();
     let repository = match choose(case, &subject, components).await? {
-        Ok(repository) if policy.allows(&repository.name) => repository,
+        Ok(repository) if policy.allows(&repository.name) => seen(case, repository).await?,
         Ok(repository) => {
             let text = format!("`{}` is not among the repositories this tenant allows.", repository.name);
             return refuse(case, heard, text).await;
@@ -120,11 +125,13 @@ async fn start(
     };
     let id: TicketId = fresh(engine.ids.as_ref(), TicketId::PREFIX)
         .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
-    let seen = guard(engine, &case.ctx, &subject.key).await?;
-    let Ok(branch) = branch_of(&subject, seen.is_some(), &id) else {
+    let guarded = guard(engine, &case.ctx, &subject.key).await?;
+    let shown = tells(&repository, &subject.key, &policy);
+    let Ok(branch) = branch_of(&subject, shown, guarded.is_some(), &id) else {
         return refuse(case, heard, "No branch name can be made of this ticket.".to_owned()).await;
     };
     let now = engine.clock.now();
+    let through = repository.github.as_ref().map(|github| directory::installation_name(github.installation));
     let context = match view {
         Some(view) if !view.remarks.is_empty() || !view.attachments.is_empty() => {
             let context = TicketContext { remarks: view.remarks, attachments: view.attachments };
@@ -137,7 +144,8 @@ async fn start(
         tenant: case.ctx.tenant().clone(),
         key: subject.key.clone(),
         via: member.via,
-        connection: case.connection.clone(),
+        // What reaches the repository fences the work off when it is removed, wherever the ticket lives.
+        connection: through.or_else(|| case.connection.clone()),
         text: subject.text,
         requester: Some(member.id.clone()),
         requester_name: member.name.clone(),
@@ -152,7 +160,7 @@ async fn start(
         at: now,
     });
     ticket.context = context;
-    let guard = guard_write(&case.ctx, &subject.key, &id, seen.as_ref(), now);
+    let guard = guard_write(&case.ctx, &subject.key, &id, guarded.as_ref(), now);
     match create(engine, &case.ctx, ticket, &policy, guard, rows(case, heard.named, "started")).await? {
         Applied::Committed(ticket) => {
             react(case, &heard.said, Reaction::Seen).await;
@@ -163,13 +171,38 @@ async fn start(
 }
 
 /// A key's first workflow has the plain branch; a later one must not meet what the first left behind.
-fn branch_of(subject: &Subject, again: bool, id: &TicketId) -> Result<BranchName, domain::name::NameError> {
-    let branch = BranchName::for_ticket(&subject.key, &subject.text.title)?;
+fn branch_of(
+    subject: &Subject,
+    shown: bool,
+    again: bool,
+    id: &TicketId,
+) -> Result<BranchName, domain::name::NameError> {
+    let title = if shown { subject.text.title.as_str() } else { "" };
+    let branch = BranchName::for_ticket(&subject.key, title)?;
     if !again {
         return Ok(branch);
     }
     let tail: String = id.as_str().chars().rev().take(6).collect();
     BranchName::parse(&format!("{branch}-{tail}"))
+}
+
+/// The repository as it is now: whether everybody can read it is asked, not remembered.
+async fn seen(case: &Case<'_>, repository: Repository) -> Result<Repository, Failure> {
+    let Some(installation) = repository.github.as_ref().map(|github| github.installation) else {
+        return Ok(repository);
+    };
+    let Some(named) = case.intake.forge.about(&case.ctx, &repository.name).await? else {
+        return Ok(repository);
+    };
+    let known = directory::known_as(&case.intake.engine, &case.ctx, installation, &named).await?;
+    let another = || Failure::new(Fault::Permission, format!("`{}` is another repository by now", repository.name));
+    known.filter(|known| known.name == repository.name).ok_or_else(another)
+}
+
+/// Whether a repository may show more of a ticket than its key: not where more people can read it than the ticket.
+fn tells(repository: &Repository, key: &TrackerKey, policy: &Policy) -> bool {
+    let open = repository.github.as_ref().is_some_and(ForgeRepo::is_open);
+    !open || policy.public_ticket_details || repository.is_home_of(key)
 }
 
 /// The ticket as it stands in its tracker; a tracker that cannot be asked now keeps nobody from starting.

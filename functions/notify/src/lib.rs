@@ -1,6 +1,7 @@
 //! All that people read: one comment a kind and place, found again by its marker, edited in place.
 
 mod render;
+mod split;
 mod status;
 mod threads;
 mod write;
@@ -163,7 +164,8 @@ async fn notice_of(
     let (mut wait, mut trouble) = (None, None);
     let says = render::render(function, ctx, ticket, notice).await?;
     let home = place_of(ticket);
-    for say in says {
+    let room = function.tracker.room();
+    for say in says.into_iter().flat_map(|say| split::fitting(say, room)) {
         // Names of checks are people's to know; those of comments have to differ from ticket to ticket.
         let kind = if say.conclusion.is_some() { say.kind } else { format!("{}-{}", ticket.id, say.kind) };
         let say = Say { kind, ..say };

@@ -9,7 +9,7 @@ use domain::state::{Stage, State};
 use domain::ticket::Ticket;
 use engine::directory;
 use engine::key::Key;
-use engine::port::{Conclusion, Item, Phase, Place, Progress, Write};
+use engine::port::{Conclusion, Condition, Item, Phase, Place, Progress, TableError, Write};
 use engine::tenancy::TenantCtx;
 use serde_json::json;
 
@@ -21,6 +21,8 @@ pub(crate) struct Pull {
     repo: RepoName,
     number: u64,
     head: CommitSha,
+    /// Whether it may repeat what was said of the ticket: not where more people can read it.
+    pub(crate) tells: bool,
 }
 
 impl Pull {
@@ -44,9 +46,15 @@ pub(crate) async fn pull_request(
     let (Some(target), Some(pull)) = (ticket.target(), &ticket.pull_request) else {
         return Ok(None);
     };
-    let row = directory::repository(&function.engine, ctx, &target.repo).await?;
-    let on_forge = row.is_some_and(|row| row.github.is_some());
-    Ok(on_forge.then(|| Pull { repo: target.repo.clone(), number: pull.number, head: pull.head.clone() }))
+    let Some(row) = directory::repository(&function.engine, ctx, &target.repo).await? else {
+        return Ok(None);
+    };
+    let Some(github) = &row.github else {
+        return Ok(None);
+    };
+    let policy = directory::policy_of(&function.engine, ctx, Some(ticket)).await?;
+    let tells = !github.is_open() || policy.public_ticket_details || row.is_home_of(&ticket.key);
+    Ok(Some(Pull { repo: target.repo.clone(), number: pull.number, head: pull.head.clone(), tells }))
 }
 
 /// The status comment on each surface, and the checks of the pull request's commit.
@@ -142,33 +150,64 @@ fn phase(state: &State) -> Phase {
     }
 }
 
+/// Most times the fields are brought up to date again because somebody else did at the same moment.
+const AGAIN: usize = 4;
+
 /// Brings the ticket's own fields up to date; what is not allowed is said once.
 async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<Option<u32>, Failure> {
-    if let Place::Machine(_) = place_of(ticket) {
+    let home = place_of(ticket);
+    if let Place::Machine(_) = home {
         return Ok(None);
     }
+    let engine = &function.engine;
+    let row = Key::of(ctx, &format!("SAID#{home}"), format!("{}-phase", ticket.id));
+    let mut crossed = false;
+    for _ in 0..AGAIN {
+        let Some(now) = engine::ticket::load(engine, ctx, &ticket.id).await? else {
+            return Ok(None);
+        };
+        let (to, version) = (progress(&now.ticket), now.ticket.version);
+        let shown = json!({ "phase": to.phase, "pull_request": to.pull_request });
+        let before = engine.table.get(&row).await?;
+        if !crossed && before.as_ref().is_some_and(|item| item.body == shown) {
+            // Shown once: whoever changes the fields afterwards means it.
+            return Ok(None);
+        }
+        let refused = function.tracker.advance(ctx, &ticket.key, &to).await?;
+        let mut wait = None;
+        for (number, text) in refused.into_iter().enumerate() {
+            let say = Say::new(format!("{}-cannot-{:?}-{number}", ticket.id, to.phase).to_lowercase(), text);
+            wait = wait.max(post(function, ctx, &home, 0, &say).await?);
+        }
+        if wait.is_some() {
+            return Ok(wait);
+        }
+        let mut item = Item::new(row.clone(), shown);
+        item.version = before.as_ref().map_or(1, |item| item.version + 1);
+        let when = before.map_or(Condition::NotExists { now: engine.clock.now() }, |item| Condition::VersionIs(item.version));
+        match engine.table.transact(vec![Write::Put { item, when: vec![when] }]).await {
+            Ok(()) => {
+                let after = engine::ticket::load(engine, ctx, &ticket.id).await?;
+                if after.is_none_or(|after| after.ticket.version == version) {
+                    return Ok(None);
+                }
+            }
+            // Somebody else showed something else meanwhile: what is true now is shown once more.
+            Err(TableError::Condition { .. }) => crossed = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(1))
+}
+
+/// What the fields of a ticket shall show.
+fn progress(ticket: &Ticket) -> Progress {
     let pull_request =
         ticket.pull_request.as_ref().map(|pull| (pull.url.clone(), format!("Pull request #{}", pull.number)));
     let phase = phase(&ticket.state);
     // A ticket that has a pull request was never less far, whatever is done to it again.
     let phase = if phase == Phase::InProgress && pull_request.is_some() { Phase::InReview } else { phase };
-    let row = Key::of(ctx, &format!("SAID#{}", place_of(ticket)), format!("{}-phase", ticket.id));
-    let shown = json!({ "phase": phase, "pull_request": pull_request });
-    let before = function.engine.table.get(&row).await?;
-    if before.as_ref().is_some_and(|item| item.body == shown) {
-        // Shown once: whoever changes the fields afterwards means it.
-        return Ok(None);
-    }
-    let refused = function.tracker.advance(ctx, &ticket.key, &Progress { phase, pull_request }).await?;
-    let mut item = Item::new(row, shown);
-    item.version = before.map_or(1, |item| item.version + 1);
-    function.engine.table.transact(vec![Write::Put { item, when: Vec::new() }]).await?;
-    let mut wait = None;
-    for (number, text) in refused.into_iter().enumerate() {
-        let say = Say::new(format!("{}-cannot-{phase:?}-{number}", ticket.id).to_lowercase(), text);
-        wait = wait.max(post(function, ctx, &place_of(ticket), 0, &say).await?);
-    }
-    Ok(wait)
+    Progress { phase, pull_request }
 }
 
 /// The phases people see.

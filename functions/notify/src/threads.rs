@@ -26,13 +26,15 @@ pub(crate) async fn says(
     for thread in &answers.threads {
         // Only what is fixed is settled; the rest is for whoever asked to settle.
         let then = (thread.disposition == Disposition::Fixed).then_some(Then::Resolve);
-        let say = Say::new(format!("answer-{}", answer.short()), text(thread, head));
+        let text = if pull.tells { text(thread, head) } else { verdict(thread, head) };
+        let say = Say::new(format!("answer-{}", answer.short()), text);
         says.push(Say { place: Some(pull.thread(&thread.thread)), then, ..say });
     }
+    let summary = if pull.tells { neutral(&answers.summary) } else { String::new() };
     let whole = if answers.threads.is_empty() {
-        format!("**Changed as asked**, head `{head}`.\n\n{}", neutral(&answers.summary))
+        format!("**Changed as asked**, head `{head}`.\n\n{summary}")
     } else {
-        counted(&answers, head)
+        format!("{}\n\n{summary}", counted(&answers, head))
     };
     says.push(Say { place: Some(pull.place()), ..Say::new(format!("review-{}", answer.short()), whole) });
     Ok(says)
@@ -41,19 +43,21 @@ pub(crate) async fn says(
 fn counted(answers: &ReviewAnswer, head: &str) -> String {
     let count = |what: Disposition| answers.threads.iter().filter(|thread| thread.disposition == what).count();
     format!(
-        "**Worked through the review**: {} fixed, {} declined, {} to be clarified. Head `{head}`.\n\n{}",
+        "**Worked through the review**: {} fixed, {} declined, {} to be clarified. Head `{head}`.",
         count(Disposition::Fixed),
         count(Disposition::Declined),
-        count(Disposition::Question),
-        neutral(&answers.summary)
+        count(Disposition::Question)
     )
 }
 
 fn text(thread: &ThreadAnswer, head: &str) -> String {
-    let text = neutral(&thread.text);
+    format!("{}: {}", verdict(thread, head), neutral(&thread.text))
+}
+
+fn verdict(thread: &ThreadAnswer, head: &str) -> String {
     match thread.disposition {
-        Disposition::Fixed => format!("Fixed in {head}: {text}"),
-        Disposition::Declined => format!("Declined because: {text}"),
-        Disposition::Question => format!("Question: {text}"),
+        Disposition::Fixed => format!("Fixed in {head}"),
+        Disposition::Declined => "Declined".to_owned(),
+        Disposition::Question => "Question".to_owned(),
     }
 }

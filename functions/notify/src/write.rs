@@ -121,6 +121,17 @@ async fn put(function: &Notify, item: Item, when: Vec<Condition>) -> Result<Opti
     }
 }
 
+/// What is said stands there, whether or not the rest is allowed.
+fn forgiven(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(failure) if !failure.fault.is_retryable() => {
+            tracing::warn!(error = %failure, "what goes with a comment could not be done");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 impl Writing<'_> {
     /// Edits the comment that is there, or makes it; a rare double is removed on the way.
     ///
@@ -163,8 +174,8 @@ impl Writing<'_> {
         let tracker = &self.function.tracker;
         match self.say.then {
             None => Ok(()),
-            Some(Then::Fold) => tracker.fold(self.ctx, self.place, id).await,
-            Some(Then::Resolve) => tracker.resolve(self.ctx, self.place).await,
+            Some(Then::Fold) => forgiven(tracker.fold(self.ctx, self.place, id).await),
+            Some(Then::Resolve) => forgiven(tracker.resolve(self.ctx, self.place).await),
         }
     }
 

@@ -14,11 +14,12 @@ use domain::id::MemberId;
 use domain::input::Outcome;
 use domain::name::CommitSha;
 use domain::policy::Policy;
-use domain::principal::{Role, Via};
+use domain::principal::Role;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::port::{Access, CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
+use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
+use engine::directory::ForgeRepo;
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
 
@@ -138,7 +139,7 @@ impl Publish {
             };
             // A diff may have needed the very role it was approved with; a plan needs an approver.
             let role = if diff.is_some() { decision.role.unwrap_or(Role::Admin) } else { Role::Approver };
-            let here = self.may_still_push(input, member).await?;
+            let here = self.may_still(input, member, role).await?;
             if let Some(check) = directory::still(&self.engine, &input.ctx, member, role).await?.filter(|_| here) {
                 checks.push(check);
             } else {
@@ -168,22 +169,40 @@ impl Publish {
         self.commits.push(&input.ctx, target, tree, change, before, permit).await
     }
 
-    /// Whether the forge itself still lets a member push, as it did when the member approved.
-    async fn may_still_push(&self, input: &TurnInput, member: &MemberId) -> Result<bool, Failure> {
+    /// Whether a member still has a role by what the forge itself says at this moment.
+    async fn may_still(&self, input: &TurnInput, member: &MemberId, role: Role) -> Result<bool, Failure> {
         let row = directory::member_row(&self.engine, &input.ctx, member).await?;
-        let Some(person) = row.and_then(|row| row.github) else {
+        let Some((row, person)) = row.and_then(|row| row.github.clone().map(|person| (row, person))) else {
             return Ok(true);
         };
         let repo = &target_of(&input.ticket)?.repo;
-        let access = self.forge.access(&input.ctx, repo, &person).await?;
-        Ok(access.is_none_or(|access| access >= Access::Write))
+        let Some(access) = self.forge.access(&input.ctx, repo, &person).await? else {
+            return Ok(true);
+        };
+        let mut teams = false;
+        for team in &input.policy.approver_teams {
+            teams = teams || self.forge.in_team(&input.ctx, repo, team, &person).await?;
+        }
+        let is = if teams { row.role.max(Role::Approver) } else { row.role };
+        Ok(access.most().is_some_and(|most| is.min(most) >= role))
     }
 
     /// Whether the pull request may repeat what the ticket says: not where more people can read it than the ticket.
     async fn may_say(&self, ctx: &TenantCtx, policy: &Policy, ticket: &Ticket) -> Result<bool, Failure> {
-        let row = directory::repository(&self.engine, ctx, &target_of(ticket)?.repo).await?;
-        let public = row.and_then(|row| row.github).is_some_and(|github| github.public);
-        Ok(!public || policy.public_ticket_details || ticket.via == Via::Github)
+        let repo = &target_of(ticket)?.repo;
+        let Some(row) = directory::repository(&self.engine, ctx, repo).await? else {
+            return Ok(false);
+        };
+        let Some(installation) = row.github.as_ref().map(|github| github.installation) else {
+            return Ok(true);
+        };
+        // Asked, not remembered: it may have been opened to everybody a moment ago.
+        let row = match self.forge.about(ctx, repo).await? {
+            Some(named) => directory::known_as(&self.engine, ctx, installation, &named).await?.unwrap_or(row),
+            None => row,
+        };
+        let open = row.github.as_ref().is_some_and(ForgeRepo::is_open);
+        Ok(!open || policy.public_ticket_details || row.is_home_of(&ticket.key))
     }
 
     /// Everything of the commit that is not the change itself; the same ticket always gives the same.

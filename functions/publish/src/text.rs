@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use agent::Facts;
 use domain::artifact::{DecisionRecord, FileAction, Severity, Verdict};
 use domain::change_set::ChangeSet;
+use domain::gate::is_hidden;
 use domain::hash::ContentHash;
 use domain::neutral::neutral;
 use domain::policy::Policy;
 use domain::ticket::Ticket;
-use domain::principal::Via;
 use engine::port::{Person, PullRequestText};
 
 use crate::template;
@@ -22,7 +22,9 @@ pub(crate) fn commit_message(
     requester: Option<&Person>,
     sign_off: Option<&str>,
 ) -> String {
-    let title: String = one_line(&ticket.text.title).chars().take(60).collect();
+    // A subject is plain text, in which a number would close an issue and a name would call somebody.
+    let title = one_line(&ticket.text.title).replace('#', "no. ").replace('@', "");
+    let title: String = title.replace("://", " ").chars().filter(|c| !is_hidden(*c)).take(60).collect();
     let title = if whole { format!("{}: {title}", ticket.key) } else { format!("{}: the approved change", ticket.key) };
     let mut text = format!("{title}\n\nPRFactory-Ticket: {}\nPRFactory-Change-Set: {change_set}\n", ticket.key);
     if let Some(Person { id, login }) = requester {
@@ -59,7 +61,7 @@ impl Told<'_> {
         checked.push_str(&approvals(ticket, self.decisions, self.whole));
         let mut body = template::filled(template, &self.what(), &checked);
         let _ = write!(body, "\nTicket {} · {} spent on models", ticket.key, ticket.budget.spent);
-        if ticket.via == Via::Github && ticket.target().is_some_and(|t| ticket.key.as_str().starts_with(&format!("{}#", t.repo))) {
+        if ticket.target().is_some_and(|t| ticket.key.as_str().starts_with(&format!("{}#", t.repo))) {
             // Our own word, not a model's: the plan was approved for exactly this ticket.
             let number = ticket.key.as_str().rsplit('#').next().unwrap_or_default();
             let _ = write!(body, "\n\nCloses #{number}");

@@ -22,6 +22,7 @@ pub fn neutral(text: &str) -> String {
             }
             '.' if ends_with(&out, "www", "www") => out.push_str("&#46;"),
             '<' => out.push_str("&lt;"),
+            '-' if ends_with(&out, "gh", "gh") && next.is_some_and(|n| n.is_ascii_digit()) => out.push_str("&#45;"),
             '@' if next.is_some_and(char::is_alphanumeric) => out.push_str("&#64;"),
             '#' if next.is_some_and(|n| n.is_ascii_digit()) => out.push_str("&#35;"),
             '/' if line_start => out.push_str("&#47;"),

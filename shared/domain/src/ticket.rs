@@ -184,6 +184,9 @@ pub struct Ticket {
     /// Repairs of failing checks since a person last had a say.
     #[serde(default)]
     pub repairs: u32,
+    /// The head whose conflicts with the base branch people were told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicted: Option<CommitSha>,
     /// How the checks stood that were dealt with last, so that each is dealt with once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<ContentHash>,
@@ -280,6 +283,7 @@ impl Ticket {
             model: None,
             autofix: None,
             repairs: 0,
+            conflicted: None,
             checks: None,
             intent: None,
             events: 0,

@@ -124,6 +124,8 @@ pub enum InboundNews {
         repo: RepoName,
         /// Which commit.
         head: CommitSha,
+        /// Whose checks these are, by the App's number.
+        app: Option<u64>,
         /// Which pull requests have it as their head.
         numbers: Vec<u64>,
         /// Whether these failed; other systems' checks of the same commit may still run.
@@ -152,8 +154,11 @@ pub enum InboundNews {
     },
     /// A repository has another name, another owner or another audience.
     Renamed,
-    /// The app was removed or suspended.
-    Uninstalled,
+    /// The app was removed, or suspended until somebody makes it active again.
+    Uninstalled {
+        /// Whether that can be taken back.
+        suspended: bool,
+    },
 }
 
 /// What people said and attached to a ticket before it was triggered.

@@ -7,7 +7,7 @@ use domain::change_set::ChangeSet;
 use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::ticket::Target;
-use engine::inbound::Thread;
+use engine::inbound::{Named, Thread};
 use engine::port::{
     Access, Capabilities, Checks, CommitMeta, Commits, Forge, Opened, Permit, Person, PullRequestText, SourceTree,
 };
@@ -78,6 +78,10 @@ impl Forge for Forges {
         self.github.as_ref().map_or_else(|| self.local.capabilities(), Forge::capabilities)
     }
 
+    fn app(&self) -> Option<u64> {
+        self.github.as_ref().and_then(Forge::app)
+    }
+
     async fn find(&self, ctx: &TenantCtx, target: &Target) -> Result<Option<Opened>, Failure> {
         self.of(ctx, &target.repo).await?.find(ctx, target).await
     }
@@ -115,6 +119,10 @@ impl Forge for Forges {
 
     async fn checks(&self, ctx: &TenantCtx, repo: &RepoName, head: &CommitSha) -> Result<Option<Checks>, Failure> {
         self.of(ctx, repo).await?.checks(ctx, repo, head).await
+    }
+
+    async fn about(&self, ctx: &TenantCtx, repo: &RepoName) -> Result<Option<Named>, Failure> {
+        self.of(ctx, repo).await?.about(ctx, repo).await
     }
 
     async fn remarks(

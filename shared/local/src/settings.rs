@@ -166,6 +166,9 @@ pub enum SettingsError {
     /// A repository on GitHub that no installation can reach.
     #[error("repository {0}: say which of the tenant's `installations` reaches it with `installation = NUMBER`")]
     NoInstallation(RepoName),
+    /// A member that has the name of those whom nobody named.
+    #[error("member {0}: names that begin with `mem_github` and a number are those of people on GitHub whom nobody named")]
+    CollaboratorsName(MemberId),
     /// There is no key to prove anything with.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -238,6 +241,10 @@ impl Settings {
                 once("repository", id, repository.name.to_string())?;
             }
             for member in &tenant.member {
+                let number = member.id.as_str().strip_prefix("mem_github");
+                if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty()) {
+                    return Err(SettingsError::CollaboratorsName(member.id.clone()));
+                }
                 once("member", id, member.id.to_string())?;
                 for (provider, account) in
                     [("GitHub account", member.github.map(|n| n.to_string())), ("Jira account", member.jira.clone())]
@@ -268,15 +275,16 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
             // A secret that was replaced does not come back, whatever the file still says.
             let known = directory::endpoint(engine, &endpoint.id).await?.map_or(0, |known| known.generation);
             let generation = endpoint.generation.max(known);
-            let connection = Connection { tenant: tenant.id.clone(), generation, revoked: endpoint.revoked };
+            let revoked = endpoint.revoked;
+            let connection = Connection { revoked, ..Connection::live(tenant.id.clone(), generation) };
             directory::store_endpoint(engine, &endpoint.id, &connection).await?;
         }
         for installation in &tenant.installations {
-            if directory::installation(engine, *installation).await?.is_some_and(|known| known.revoked) {
-                // It was uninstalled: what the settings say cannot bring it back.
+            if directory::installation(engine, *installation).await?.is_some_and(|known| !known.is_live()) {
+                // It was uninstalled or suspended: what the settings say cannot bring it back.
                 continue;
             }
-            let connection = Connection { tenant: tenant.id.clone(), generation: 1, revoked: false };
+            let connection = Connection::live(tenant.id.clone(), 1);
             directory::store_installation(engine, *installation, &connection).await?;
         }
     }
@@ -314,7 +322,7 @@ async fn seed_repository(
     let github = match (settings.location.as_str(), settings.installation, tenant.installations.as_slice()) {
         (GITHUB, Some(one), _) | (GITHUB, None, &[one]) => {
             let before = known.as_ref().and_then(|row| row.github.clone()).filter(|row| row.installation == one);
-            let new = ForgeRepo { installation: one, id: None, name: settings.name.clone(), public: false, follows: true };
+            let new = ForgeRepo { installation: one, id: None, name: settings.name.clone(), public: false, seen: false, follows: true };
             Some(ForgeRepo { follows: settings.base.is_none(), ..before.unwrap_or(new) })
         }
         (GITHUB, None, _) => return Err(SettingsError::NoInstallation(settings.name.clone())),

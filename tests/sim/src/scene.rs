@@ -252,7 +252,7 @@ async fn tenant(engine: &engine::Engine, ctx: &TenantCtx, firm: &Firm, policy: &
         github: None,
     };
     directory::store_repository(engine, ctx, &repository).await?;
-    let connection = Connection { tenant: firm.id.clone(), generation: 1, revoked: false };
+    let connection = Connection::live(firm.id.clone(), 1);
     directory::store_installation(engine, firm.installation, &connection).await?;
     let endpoint = EndpointId::parse(&firm.endpoint).map_err(|error| bug(error.to_string()))?;
     directory::store_endpoint(engine, &endpoint, &connection).await

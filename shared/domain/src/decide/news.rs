@@ -87,6 +87,11 @@ fn in_review(mut draft: Draft<'_>, news: &News) -> Result<Decision, Refusal> {
         News::ChecksPassed => checks_passed(draft),
         News::Pushed { head } => pushed(draft, head),
         News::Conflicted => {
+            let shown = draft.ticket().pull_request.as_ref().map(|pull| pull.head.clone());
+            if draft.ticket().conflicted == shown {
+                return Err(draft.outdated());
+            }
+            draft.next().conflicted = shown;
             let what = "The pull request conflicts with its base branch. I do nothing about it unless a writer says `fix conflicts`.";
             tell(draft, what, "the pull request conflicts with its base branch")
         }

@@ -270,7 +270,8 @@ fn approved_by_policy(mut draft: Draft<'_>, plan: &ArtifactRef) -> Decision {
 /// The approval was for another base: the plan is written anew and has to be approved anew.
 fn base_moved(mut draft: Draft<'_>, changed: &str) -> Decision {
     draft.next().approved_plan = None;
-    draft.next().feedback = Some(format!("The base branch moved: {changed}. Bring the plan up to date with it."));
+    let said = draft.ticket().feedback.clone().map(|said| format!(" {said}")).unwrap_or_default();
+    draft.next().feedback = Some(format!("The base branch moved: {changed}. Bring the plan up to date with it.{said}"));
     let what = format!("the base branch moved inside the plan's scope ({changed}); the plan is stale");
     draft.snapshot_then(Stage::Plan, &what)
 }

@@ -42,6 +42,13 @@ pub struct Repository {
     pub github: Option<ForgeRepo>,
 }
 
+impl Repository {
+    /// Whether a ticket is an issue of this very repository.
+    pub fn is_home_of(&self, key: &domain::name::TrackerKey) -> bool {
+        key.as_str().split_once('#').is_some_and(|(repo, _)| repo == self.name.as_str())
+    }
+}
+
 /// A repository as GitHub knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgeRepo {
@@ -51,9 +58,12 @@ pub struct ForgeRepo {
     pub id: Option<u64>,
     /// What it is called there now; our own name for it is the one it was connected by.
     pub name: RepoName,
-    /// Whether everybody can read it.
+    /// Whether everybody can read it, as far as that was seen.
     #[serde(default)]
     pub public: bool,
+    /// Whether it was ever seen; until then everybody may be able to.
+    #[serde(default)]
+    pub seen: bool,
     /// Whether tickets start from whatever branch the repository has as its default.
     #[serde(default)]
     pub follows: bool,
@@ -74,17 +84,27 @@ pub struct MemberRow {
     /// Whether a team of GitHub makes the person an approver.
     #[serde(default)]
     pub teams: bool,
+    /// Who the person is elsewhere: provider and id.
+    #[serde(default)]
+    pub identities: Vec<(String, String)>,
 }
 
 impl MemberRow {
     /// A member of the settings, seen nowhere yet.
     pub fn new(id: MemberId, name: String, role: Role) -> Self {
-        Self { id, name, role, github: None, teams: false }
+        Self { id, name, role, github: None, teams: false, identities: Vec::new() }
     }
 
     /// Whether nobody named this member: who may push to a repository of GitHub.
     pub fn is_collaborator(&self) -> bool {
         self.github.as_ref().is_some_and(|person| self.id.as_str() == collaborator(person.id))
+    }
+}
+
+impl ForgeRepo {
+    /// Whether everybody may be able to read it.
+    pub fn is_open(&self) -> bool {
+        self.public || !self.seen
     }
 }
 
@@ -102,6 +122,21 @@ pub struct Connection {
     pub generation: u32,
     /// Whether it was removed.
     pub revoked: bool,
+    /// Whether it is suspended, and may be active again.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+impl Connection {
+    /// A connection that is live.
+    pub fn live(tenant: TenantId, generation: u32) -> Self {
+        Self { tenant, generation, revoked: false, suspended: false }
+    }
+
+    /// Whether anything may be done through it.
+    pub fn is_live(&self) -> bool {
+        !self.revoked && !self.suspended
+    }
 }
 
 fn parsed<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
@@ -118,6 +153,48 @@ async fn put(engine: &Engine, key: Key, body: serde_json::Value) -> Result<(), F
     let mut item = Item::new(key, body);
     item.version = version;
     Ok(engine.table.transact(vec![Write::Put { item, when: Vec::new() }]).await?)
+}
+
+/// Changes a row that is there, if it is still the one that was read; whoever was faster has the word, and who comes
+/// second reads again.
+async fn change<T: DeserializeOwned + Serialize + PartialEq>(
+    engine: &Engine,
+    key: Key,
+    change: impl Fn(&mut T),
+) -> Result<Option<T>, Failure> {
+    let Some(item) = engine.table.get(&key).await? else {
+        return Ok(None);
+    };
+    let seen = item.version;
+    let before: T = parsed(item.clone())?;
+    let mut after: T = parsed(item)?;
+    change(&mut after);
+    if after != before {
+        let mut item = Item::new(key, json!(after));
+        item.version = seen + 1;
+        engine.table.transact(vec![Write::Put { item, when: vec![Condition::VersionIs(seen)] }]).await?;
+    }
+    Ok(Some(after))
+}
+
+/// Changes what is known of a member.
+pub async fn change_member(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    id: &MemberId,
+    how: impl Fn(&mut MemberRow),
+) -> Result<Option<MemberRow>, Failure> {
+    change(engine, Key::of(ctx, "", format!("MEMBER#{id}")), how).await
+}
+
+/// Changes what is known of a repository.
+pub async fn change_repository(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    name: &RepoName,
+    how: impl Fn(&mut Repository),
+) -> Result<Option<Repository>, Failure> {
+    change(engine, Key::of(ctx, "", format!("REPO#{name}")), how).await
 }
 
 /// The policy in force: the tenant's, tightened by what the ticket's repository says.
@@ -143,7 +220,14 @@ pub async fn store_member(
     member: &MemberRow,
     identities: &[(String, String)],
 ) -> Result<(), Failure> {
-    put(engine, Key::of(ctx, "", format!("MEMBER#{}", member.id)), json!(member)).await?;
+    let before = member_row(engine, ctx, &member.id).await?.map(|row| row.identities).unwrap_or_default();
+    let row = MemberRow { identities: identities.to_vec(), ..member.clone() };
+    put(engine, Key::of(ctx, "", format!("MEMBER#{}", member.id)), json!(row)).await?;
+    // Whoever the member was elsewhere before is nobody now.
+    for (provider, id) in before.iter().filter(|identity| !identities.contains(identity)) {
+        let delete = Write::Delete { key: Key::identity(provider, id, ctx.tenant()), when: Vec::new() };
+        engine.table.transact(vec![delete]).await?;
+    }
     for (provider, id) in identities {
         put(engine, Key::identity(provider, id, ctx.tenant()), json!({ "member": member.id })).await?;
     }
@@ -251,7 +335,7 @@ pub async fn connected(engine: &Engine, connection: &str) -> Result<Option<Write
         return Ok(None);
     };
     let when = vec![Condition::VersionIs(item.version)];
-    let live = !parsed::<Connection>(item)?.revoked;
+    let live = parsed::<Connection>(item)?.is_live();
     Ok(live.then_some(Write::Check { key, when }))
 }
 
@@ -275,7 +359,7 @@ pub async fn owner_of_installation(engine: &Engine, id: u64) -> Result<Option<Te
 /// The tenant of a verified GitHub delivery, by the installation its signed body names.
 pub async fn tenant_of_installation(engine: &Engine, id: u64) -> Result<Option<TenantCtx>, Failure> {
     let connection: Option<Connection> = row(engine, &Key::installation(id)).await?;
-    Ok(connection.filter(|c| !c.revoked).map(|c| TenantCtx::proven(c.tenant)))
+    Ok(connection.filter(Connection::is_live).map(|c| TenantCtx::proven(c.tenant)))
 }
 
 /// The tenant of a verified delivery to an endpoint, if the secret it was verified with is still live.

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use domain::error::Failure;
 use domain::name::{CommitSha, RepoName};
+use domain::principal::Role;
 use domain::ticket::{PullRequestRef, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::inbound::Thread;
+use crate::inbound::{Named, Thread};
 use crate::port::{Permit, Secret};
 use crate::tenancy::TenantCtx;
 
@@ -83,6 +84,18 @@ pub enum Access {
     Admin,
 }
 
+impl Access {
+    /// The most that a person can be here.
+    pub fn most(self) -> Option<Role> {
+        match self {
+            Self::None => None,
+            Self::Read => Some(Role::Reader),
+            Self::Write => Some(Role::Approver),
+            Self::Admin => Some(Role::Admin),
+        }
+    }
+}
+
 /// How the checks of a commit stand, ours left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checks {
@@ -90,6 +103,8 @@ pub struct Checks {
     pub total: usize,
     /// How many have not ended.
     pub running: usize,
+    /// How many are as they should be.
+    pub passed: usize,
     /// Those that failed: name, and what they say in short.
     pub failed: Vec<(String, String)>,
 }
@@ -116,6 +131,11 @@ pub trait RepoTokens: Send + Sync {
 pub trait Forge: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// The number of the App that we are there, where we are one.
+    fn app(&self) -> Option<u64> {
+        None
+    }
 
     /// Finds the pull request of the target's branch into its base, whatever its state.
     async fn find(&self, ctx: &TenantCtx, target: &Target) -> Result<Option<Opened>, Failure>;
@@ -153,6 +173,12 @@ pub trait Forge: Send + Sync {
 
     /// How the checks of a commit stand; `None` where the forge has none.
     async fn checks(&self, _ctx: &TenantCtx, _repo: &RepoName, _head: &CommitSha) -> Result<Option<Checks>, Failure> {
+        Ok(None)
+    }
+
+    /// What a repository is called now, whether everybody can read it, and its default branch; `None` where the forge
+    /// has no say in that.
+    async fn about(&self, _ctx: &TenantCtx, _repo: &RepoName) -> Result<Option<Named>, Failure> {
         Ok(None)
     }
 

@@ -1,6 +1,6 @@
 //! What GitHub itself lets people do: asked anew each time it matters, never taken from what a delivery claims.
 
-use domain::error::Failure;
+use domain::error::{Failure, Fault};
 use domain::name::RepoName;
 use engine::port::{Access, Person};
 use engine::tenancy::TenantCtx;
@@ -57,7 +57,11 @@ impl Github {
         let Some((organisation, team)) = team.split_once('/') else {
             return Ok(false);
         };
-        let guest = self.guest(ctx, repo, Scope::Look).await?;
+        // A person's own account has no teams, and an organisation may not have agreed to show its own.
+        let guest = match self.guest(ctx, repo, Scope::Teams).await {
+            Err(failure) if failure.fault == Fault::Permission => return Ok(false),
+            guest => guest?,
+        };
         let path = format!("/orgs/{organisation}/teams/{team}/memberships/{}", who.login);
         let answer = guest.api.get(&path).await?;
         if answer.is_missing() {

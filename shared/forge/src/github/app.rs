@@ -65,10 +65,16 @@ impl Signer for KeySigner {
 pub(super) enum Scope {
     /// Read the repository by git.
     Read,
-    /// See people's permissions, teams, issues, pull requests and checks.
+    /// See people's permissions, issues, pull requests and checks.
     Look,
-    /// Speak: comments, reactions, labels, pull requests, check runs.
+    /// See who is in a team; only an organisation can give that.
+    Teams,
+    /// Speak: comments, reactions, labels, check runs.
     Talk,
+    /// Open pull requests, for which GitHub wants to read what is in them.
+    Offer,
+    /// Resolve threads and make drafts ready, for which GitHub wants the right to push.
+    Settle,
     /// Make commits and move the ticket's branch.
     Push,
 }
@@ -78,10 +84,12 @@ impl Scope {
         match self {
             Self::Read => json!({ "contents": "read", "metadata": "read" }),
             Self::Look => json!({
-                "checks": "read", "issues": "read", "members": "read", "metadata": "read", "pull_requests": "read",
-                "statuses": "read",
+                "checks": "read", "issues": "read", "metadata": "read", "pull_requests": "read", "statuses": "read",
             }),
             Self::Talk => json!({ "checks": "write", "issues": "write", "metadata": "read", "pull_requests": "write" }),
+            Self::Teams => json!({ "members": "read", "metadata": "read" }),
+            Self::Offer => json!({ "contents": "read", "metadata": "read", "pull_requests": "write" }),
+            Self::Settle => json!({ "contents": "write", "metadata": "read", "pull_requests": "write" }),
             Self::Push => json!({ "contents": "write", "metadata": "read" }),
         }
     }
@@ -186,7 +194,7 @@ impl App {
 
     /// The installation, if it still belongs to the tenant; one that was made anew is looked up.
     async fn installation(&self, ctx: &TenantCtx, repo: &ForgeRepo) -> Result<u64, Failure> {
-        let ours = |connection: directory::Connection| connection.tenant == *ctx.tenant() && !connection.revoked;
+        let ours = |connection: directory::Connection| connection.tenant == *ctx.tenant() && connection.is_live();
         if directory::installation(&self.engine, repo.installation).await?.is_some_and(ours) {
             return Ok(repo.installation);
         }

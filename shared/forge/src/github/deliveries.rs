@@ -15,6 +15,9 @@ const MOST: usize = 500;
 /// Most deliveries that are asked for again in one go; the next one goes on.
 const AGAIN: usize = 50;
 
+/// How often one event is asked for before somebody has to look at it.
+const ATTEMPTS: usize = 6;
+
 #[derive(Deserialize)]
 struct Delivery {
     id: u64,
@@ -55,11 +58,19 @@ impl Github {
             // One GUID is one event: whichever attempt got through, it came.
             let came = seen.iter().any(|other| other.guid == delivery.guid && (200..300).contains(&other.status_code));
             let newest = seen.iter().filter(|other| other.guid == delivery.guid).map(|other| other.id).max();
-            if came || newest != Some(delivery.id) || missed.again == AGAIN {
+            let attempts = seen.iter().filter(|other| other.guid == delivery.guid).count();
+            // What we refuse ourselves is refused the next time, too.
+            let refused = (400..500).contains(&delivery.status_code);
+            let over = attempts >= ATTEMPTS || missed.again == AGAIN;
+            if came || refused || over || newest != Some(delivery.id) {
                 continue;
             }
             let path = format!("/app/hook/deliveries/{}/attempts", delivery.id);
-            api.post(&path, json!({})).await?.done("asking for a delivery again")?;
+            let asked = api.post(&path, json!({})).await.and_then(|answer| answer.done("asking for a delivery again"));
+            if let Err(failure) = asked {
+                tracing::warn!(delivery = delivery.id, error = %failure, "a missed delivery could not be asked for");
+                continue;
+            }
             missed.again += 1;
             missed.oldest = missed.oldest.max(now.duration_since(delivery.delivered_at).as_secs());
         }

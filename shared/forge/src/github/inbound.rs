@@ -144,6 +144,7 @@ struct ReviewCommentEvent {
 
 #[derive(Deserialize)]
 struct CheckSuite {
+    app: Option<Numbered>,
     head_sha: String,
     conclusion: Option<String>,
     #[serde(default)]
@@ -187,7 +188,7 @@ pub fn parse(event: &str, body: &[u8], handle: &str) -> Result<Inbound, InboundE
             InboundNews::Repositories { added, removed }
         }
         ("repository", "renamed" | "transferred" | "publicized" | "privatized") => InboundNews::Renamed,
-        ("installation", "deleted" | "suspend") => InboundNews::Uninstalled,
+        ("installation", "deleted" | "suspend") => InboundNews::Uninstalled { suspended: action == "suspend" },
         ("issue_comment" | "pull_request_review_comment" | "pull_request_review", _) => {
             InboundNews::Ignored("only what is newly written acts")
         }
@@ -320,6 +321,7 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
     Ok(InboundNews::Checks {
         repo: repo(&event.repository)?,
         head: commit(&suite.head_sha)?,
+        app: suite.app.map(|app| app.id),
         numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
         failed: matches!(suite.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")),
     })

@@ -1,16 +1,18 @@
 //! Pull requests on GitHub: one for a branch, made once, changed only where it is ours to change.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::ticket::{PullRequestRef, Target};
-use engine::inbound::Thread;
+use engine::inbound::{Named, Thread};
 use engine::port::{Access, Capabilities, Checks, Forge, Opened, Permit, Person, PullRequestState, PullRequestText};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::app::Scope;
+use super::app::{Scope, revoke};
 use super::{Github, Guest};
 
 #[derive(Deserialize)]
@@ -27,11 +29,30 @@ struct Pull {
     #[serde(default)]
     mergeable: Option<bool>,
     head: Tip,
+    base: Tip,
 }
 
 #[derive(Deserialize)]
 struct Tip {
     sha: String,
+    r#ref: String,
+    /// Absent once the fork is gone.
+    #[serde(default)]
+    repo: Option<Where>,
+}
+
+#[derive(Deserialize)]
+struct Where {
+    id: u64,
+    full_name: String,
+}
+
+#[derive(Deserialize)]
+struct About {
+    id: u64,
+    full_name: String,
+    private: bool,
+    default_branch: String,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +122,19 @@ const END: &str = "<!-- prfactory:end -->";
 /// Most characters of a pull request's text; GitHub stops at 65,536.
 const ROOM: usize = 60_000;
 
+/// A part of a query as it travels.
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 fn framed(body: &str) -> String {
     let body: String = body.chars().take(ROOM).collect();
     format!("{BEGIN}\n{body}\n{END}")
@@ -128,9 +162,17 @@ fn opened(pull: Pull) -> Result<Opened, Failure> {
 impl Guest {
     async fn pull_of(&self, target: &Target) -> Result<Option<Opened>, Failure> {
         let owner = self.repo.name.as_str().split('/').next().unwrap_or_default();
-        let (branch, base) = (&target.branch, &target.base);
+        let (branch, base) = (encoded(target.branch.as_str()), encoded(target.base.as_str()));
         let path = format!("pulls?state=all&head={owner}:{branch}&base={base}&sort=created&direction=desc");
         let mut all: Vec<Pull> = self.api.get(&self.at(&path)).await?.read("listing pull requests")?;
+        // A fork within the same organisation has branches of the same names.
+        let ours = |pull: &Pull| {
+            let here = pull.head.repo.as_ref().is_some_and(|repo| {
+                self.repo.id.map_or_else(|| repo.full_name == self.repo.name.as_str(), |id| repo.id == id)
+            });
+            here && pull.head.r#ref == target.branch.as_str() && pull.base.r#ref == target.base.as_str()
+        };
+        all.retain(ours);
         all.sort_by_key(|pull| std::cmp::Reverse((pull.state == "open", pull.number)));
         all.into_iter().next().map(opened).transpose()
     }
@@ -158,6 +200,10 @@ impl Forge for Github {
         Capabilities { drafts: true, reactions: true, resolvable_threads: true, check_runs: true, api_commits: true }
     }
 
+    fn app(&self) -> Option<u64> {
+        Some(self.app.id())
+    }
+
     async fn find(&self, ctx: &TenantCtx, target: &Target) -> Result<Option<Opened>, Failure> {
         self.guest(ctx, &target.repo, Scope::Look).await?.pull_of(target).await
     }
@@ -170,7 +216,7 @@ impl Forge for Github {
         text: &PullRequestText,
         permit: &Permit,
     ) -> Result<Opened, Failure> {
-        let guest = self.guest(ctx, &target.repo, Scope::Talk).await?;
+        let guest = self.guest(ctx, &target.repo, Scope::Offer).await?;
         if let Some(found) = guest.pull_of(target).await?.filter(|found| found.state == PullRequestState::Open) {
             return Ok(found);
         }
@@ -198,7 +244,7 @@ impl Forge for Github {
         text: &PullRequestText,
         permit: &Permit,
     ) -> Result<Opened, Failure> {
-        let guest = self.guest(ctx, &target.repo, Scope::Talk).await?;
+        let guest = self.guest(ctx, &target.repo, Scope::Offer).await?;
         let pull = guest.pull(number).await?;
         let before = pull.body.clone().unwrap_or_default();
         let mut now = opened(pull)?;
@@ -213,13 +259,15 @@ impl Forge for Github {
     }
 
     async fn ready(&self, ctx: &TenantCtx, target: &Target, number: u64) -> Result<(), Failure> {
-        let guest = self.guest(ctx, &target.repo, Scope::Talk).await?;
-        let pull = guest.pull(number).await?;
+        let pull = self.guest(ctx, &target.repo, Scope::Look).await?.pull(number).await?;
         if pull.draft != Some(true) || pull.state != "open" {
             return Ok(());
         }
         let ready = "mutation($id: ID!) { markPullRequestReadyForReview(input: { pullRequestId: $id }) { pullRequest { isDraft } } }";
-        guest.api.graphql(ready, json!({ "id": pull.node_id })).await.map(|_| ())
+        let guest = self.guest(ctx, &target.repo, Scope::Settle).await?;
+        let done = guest.api.graphql(ready, json!({ "id": pull.node_id })).await;
+        revoke(&guest.api).await;
+        done.map(|_| ())
     }
 
     async fn mergeable(&self, ctx: &TenantCtx, target: &Target, number: u64) -> Result<Option<bool>, Failure> {
@@ -237,19 +285,21 @@ impl Forge for Github {
             checks.total += 1;
             if run.status != "completed" {
                 checks.running += 1;
+            } else if matches!(run.conclusion.as_deref(), Some("success" | "neutral" | "skipped")) {
+                checks.passed += 1;
             } else if matches!(run.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")) {
                 let said = [run.output.title, run.output.summary].into_iter().flatten().collect::<Vec<_>>().join("\n");
                 checks.failed.push((run.name, said.chars().take(4_000).collect()));
             }
         }
         // Older systems report statuses beside the checks.
-        let statuses = guest.api.get(&guest.at(&format!("commits/{head}/status"))).await?;
+        let statuses = guest.api.get(&guest.at(&format!("commits/{head}/status?per_page=100"))).await?;
         for status in statuses.read::<Statuses>("reading statuses")?.statuses {
             checks.total += 1;
             match status.state.as_str() {
                 "pending" => checks.running += 1,
                 "failure" | "error" => checks.failed.push((status.context, status.description.unwrap_or_default())),
-                _ => {}
+                _ => checks.passed += 1,
             }
         }
         checks.failed.sort();
@@ -277,6 +327,14 @@ impl Forge for Github {
 
     async fn in_team(&self, ctx: &TenantCtx, repo: &RepoName, team: &str, who: &Person) -> Result<bool, Failure> {
         self.is_in_team(ctx, repo, team, who).await
+    }
+
+    async fn about(&self, ctx: &TenantCtx, repo: &RepoName) -> Result<Option<Named>, Failure> {
+        let guest = self.guest(ctx, repo, Scope::Look).await?;
+        let found: About = guest.api.get(&format!("/repos/{}", guest.repo.name)).await?.read("looking at a repository")?;
+        let name = RepoName::parse(&found.full_name).map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
+        let public = Some(!found.private);
+        Ok(Some(Named { id: found.id, name, public, base: Some(found.default_branch) }))
     }
 
     async fn signature(&self, _ctx: &TenantCtx, _target: &Target) -> Result<Option<String>, Failure> {

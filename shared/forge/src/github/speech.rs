@@ -12,7 +12,7 @@ use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::app::Scope;
+use super::app::{Scope, revoke};
 use super::{Github, Guest, issue};
 
 /// Most characters of one comment; GitHub stops at 65,536.
@@ -246,23 +246,10 @@ impl Tracker for Github {
         let Spot::Thread(repo, number, id) = Spot::of(place)? else {
             return Ok(());
         };
-        let guest = self.guest(ctx, repo, Scope::Talk).await?;
-        let Some((owner, name)) = guest.repo.name.as_str().split_once('/') else {
-            return Ok(());
-        };
-        let ask = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { pullRequest(number: $number) { reviewThreads(first: 100) { nodes { id isResolved comments(first: 1) { nodes { databaseId } } } } } } }";
-        let data = guest.api.graphql(ask, json!({ "owner": owner, "name": name, "number": number })).await?;
-        let threads = data.pointer("/repository/pullRequest/reviewThreads/nodes").and_then(Value::as_array);
-        let ours = threads.into_iter().flatten().find(|thread| {
-            let first = thread.pointer("/comments/nodes/0/databaseId").and_then(Value::as_u64);
-            first.is_some_and(|first| first.to_string() == id)
-        });
-        let Some(thread) = ours.filter(|thread| thread.get("isResolved") != Some(&json!(true))) else {
-            return Ok(());
-        };
-        let resolve =
-            "mutation($id: ID!) { resolveReviewThread(input: { threadId: $id }) { thread { isResolved } } }";
-        guest.api.graphql(resolve, json!({ "id": thread.get("id") })).await.map(|_| ())
+        let guest = self.guest(ctx, repo, Scope::Settle).await?;
+        let done = resolve(&guest, number, id).await;
+        revoke(&guest.api).await;
+        done
     }
 
     async fn react(&self, ctx: &TenantCtx, said: &Said, reaction: Reaction) -> Result<(), Failure> {
@@ -316,4 +303,24 @@ impl Tracker for Github {
     async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
         self.bring_up_to_date(ctx, key, to).await
     }
+}
+
+/// Resolves the thread of a remark, unless somebody did.
+async fn resolve(guest: &Guest, number: u64, id: &str) -> Result<(), Failure> {
+    let Some((owner, name)) = guest.repo.name.as_str().split_once('/') else {
+        return Ok(());
+    };
+    let ask = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { pullRequest(number: $number) { reviewThreads(first: 100) { nodes { id isResolved comments(first: 1) { nodes { databaseId } } } } } } }";
+    let data = guest.api.graphql(ask, json!({ "owner": owner, "name": name, "number": number })).await?;
+    let threads = data.pointer("/repository/pullRequest/reviewThreads/nodes").and_then(Value::as_array);
+    let ours = threads.into_iter().flatten().find(|thread| {
+        let first = thread.pointer("/comments/nodes/0/databaseId").and_then(Value::as_u64);
+        first.is_some_and(|first| first.to_string() == id)
+    });
+    let Some(thread) = ours.filter(|thread| thread.get("isResolved") != Some(&json!(true))) else {
+        return Ok(());
+    };
+    let resolve =
+        "mutation($id: ID!) { resolveReviewThread(input: { threadId: $id }) { thread { isResolved } } }";
+    guest.api.graphql(resolve, json!({ "id": thread.get("id") })).await.map(|_| ())
 }

@@ -337,6 +337,16 @@ fn others(ask: &Ask<'_>, operation: &str) -> Reply {
             let parts = [("/permission", json!(level)), ("/role_name", json!(level)), ("/user/id", json!(user.id)), ("/user/login", json!(user.login))];
             (200, wire::like(operation, 200, &parts))
         }
+        "repos/get" => {
+            let Some(repo) = state.repo(&ask.repo()) else { return missing() };
+            let parts = [
+                ("/id", json!(repo.id)),
+                ("/full_name", json!(repo.name)),
+                ("/private", json!(repo.private)),
+                ("/default_branch", json!("main")),
+            ];
+            (200, wire::like(operation, 200, &parts))
+        }
         "teams/get-membership-for-user-in-org" => {
             let team = format!("{}/{}", ask.place("org"), ask.place("team_slug"));
             let user = state.login(ask.place("username")).map(|user| user.id);

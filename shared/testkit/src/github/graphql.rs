@@ -23,6 +23,10 @@ pub(super) fn answer(ask: &Ask<'_>) -> Reply {
     if token.permissions.get("pull_requests").map(String::as_str) != Some("write") {
         return failed("FORBIDDEN", "Resource not accessible by integration");
     }
+    let settles = query.contains("resolveReviewThread") || query.contains("markPullRequestReadyForReview");
+    if settles && token.permissions.get("contents").map(String::as_str) != Some("write") {
+        return failed("FORBIDDEN", "Resource not accessible by integration");
+    }
     let us = super::bot(&state);
     let done = if query.contains("reviewThreads") {
         return threads(&state, ask, &token.repos);

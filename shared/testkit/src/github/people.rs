@@ -220,6 +220,7 @@ impl GithubHost {
             let payload = json!({
                 "action": "completed",
                 "check_suite": {
+                    "app": { "id": 15_368 },
                     "head_sha": head,
                     "conclusion": conclusion,
                     "pull_requests": [{ "number": number }],

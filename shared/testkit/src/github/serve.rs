@@ -225,6 +225,10 @@ fn allowed(ask: &Ask<'_>, operation: &str) -> Result<(), Reply> {
     // A pull request is an issue, too, to whoever may work on it.
     let has = |permission: &str| token.permissions.get(permission).map(String::as_str);
     let level = if permission == "issues" { has("issues").max(has("pull_requests")) } else { has(permission) };
+    // What is in a pull request has to be read to open one.
+    if operation == "pulls/create" && has("contents").is_none() {
+        return Err(refused("not all refs are readable"));
+    }
     match (level, writes) {
         (Some("write"), _) | (Some(_), false) => Ok(()),
         _ => Err((403, json!({ "message": "Resource not accessible by integration" }))),

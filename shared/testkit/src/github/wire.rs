@@ -125,6 +125,8 @@ pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &
         ("/merged_at", if pull.merged { json!("2026-03-01T12:00:00Z") } else { Value::Null }),
         ("/head/sha", json!(head)),
         ("/head/ref", json!(pull.branch)),
+        ("/head/repo/id", json!(repo.id)),
+        ("/head/repo/full_name", json!(repo.name)),
         ("/base/ref", json!(pull.base)),
         ("/user", user(state.user(pull.by))),
         ("/html_url", json!(format!("https://github.test/{}/pull/{number}", repo.name))),

@@ -121,11 +121,12 @@ impl JiraHost {
             payload["webhookEvent"] = json!(event);
             payload["user"] = json!({ "accountId": by, "displayName": name, "accountType": kind });
             if let Some(issue) = state.issues.get(key) {
-                payload["issue"] = json!({
-                    "id": issue.id.to_string(),
-                    "key": key,
-                    "fields": { "summary": issue.summary, "description": issue.description, "labels": issue.labels },
-                });
+                let mut fields = json!({ "summary": issue.summary, "labels": issue.labels });
+                if event != "comment_created" {
+                    // A comment is delivered with the head of its issue alone.
+                    fields["description"] = json!(issue.description);
+                }
+                payload["issue"] = json!({ "id": issue.id.to_string(), "key": key, "fields": fields });
             }
             state.hook.clone()
         };

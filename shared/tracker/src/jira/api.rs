@@ -181,6 +181,11 @@ impl Jira {
             return self.vault.open(ctx, PURPOSE, access).await;
         }
         self.alone(ctx, now).await?;
+        // Whoever was alone before may have left a new one.
+        let fresh = directory::jira(&self.engine, ctx).await?.unwrap_or_else(|| site.clone());
+        if fresh.login != site.login {
+            return Err(Failure::new(Fault::Transient, "the login to Jira was renewed a moment ago"));
+        }
         let (secret, refresh) =
             (self.vault.open(ctx, PURPOSE, secret).await?, self.vault.open(ctx, PURPOSE, refresh).await?);
         let body = json!({
@@ -210,14 +215,19 @@ impl Jira {
                 JiraLogin::Token { .. } => String::new(),
             },
         };
-        let mut after = site.clone();
-        if let JiraLogin::OAuth { refresh: kept, access, until, .. } = &mut after.login {
-            *kept = refresh;
-            *access = Some(sealed);
-            *until = Some(now + SignedDuration::from_secs(tokens.expires_in.clamp(0, 24 * 3_600)));
+        let until = now + SignedDuration::from_secs(tokens.expires_in.clamp(0, 24 * 3_600));
+        for _ in 0..5 {
+            // Only the login is ours to change; what else the row says may have changed meanwhile.
+            let Some(before) = directory::jira(&self.engine, ctx).await? else { break };
+            let mut after = before.clone();
+            if let JiraLogin::OAuth { refresh: kept, access, until: end, .. } = &mut after.login {
+                kept.clone_from(&refresh);
+                (*access, *end) = (Some(sealed.clone()), Some(until));
+            }
+            if directory::replace_jira(&self.engine, ctx, &before, &after).await? {
+                break;
+            }
         }
-        // Whoever connected the site anew meanwhile has the better row.
-        directory::replace_jira(&self.engine, ctx, site, &after).await?;
         Ok(access)
     }
 

@@ -69,6 +69,17 @@ struct Permissions {
     permissions: Map<String, Value>,
 }
 
+/// Whether an address is a site of Jira Cloud, or of this machine.
+fn is_site(address: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(address) else {
+        return false;
+    };
+    let plain = url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.query().is_none();
+    let host = url.host_str().unwrap_or_default();
+    let cloud = url.scheme() == "https" && host.ends_with(".atlassian.net") && url.port().is_none();
+    plain && (cloud || (url.scheme() == "http" && host == "127.0.0.1"))
+}
+
 async fn check(api: &Api, project: Option<&str>) -> Result<Checked, Failure> {
     let me: Myself = api.get("/rest/api/3/myself").await?.read("asking who we are")?;
     let names = NEEDED.map(|(name, _)| name).join(",");
@@ -90,14 +101,17 @@ impl Jira {
         (statuses, field): (Option<JiraStatuses>, Option<String>),
     ) -> Result<Checked, Failure> {
         let site = site.trim_end_matches('/').to_owned();
-        if !site.starts_with("https://") && !site.starts_with("http://127.0.0.1") {
-            return Err(Failure::new(Fault::Invalid, "the site must be an https address such as https://acme.atlassian.net"));
+        if !is_site(&site) {
+            return Err(Failure::new(Fault::Invalid, "the site must be an address such as https://acme.atlassian.net"));
         }
         let before = directory::jira(&self.engine, ctx).await?;
         let (api, login) = match credentials {
             Credentials::Token { email, token } => {
                 let token = self.vault.seal(ctx, PURPOSE, token).await?;
                 (site.clone(), JiraLogin::Token { email: email.clone(), token })
+            }
+            Credentials::OAuth { cloud, .. } if !cloud.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') => {
+                return Err(Failure::new(Fault::Invalid, "the site's number at Atlassian is a UUID"));
             }
             Credentials::OAuth { cloud, client, secret, refresh } => {
                 let login = JiraLogin::OAuth {

@@ -115,7 +115,16 @@ pub fn parse(body: &[u8], handle: &str, account: Option<&str>) -> Result<Inbound
     Ok(Inbound { installation: None, repository: None, actor, news })
 }
 
+/// A key of Jira and of nothing else: `KAN-22`.
 fn key(issue: &Issue) -> Result<TrackerKey, InboundError> {
+    let (project, number) = issue.key.rsplit_once('-').unwrap_or(("", ""));
+    let fits = project.starts_with(|c: char| c.is_ascii_uppercase())
+        && project.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        && (1..=12).contains(&number.len())
+        && number.bytes().all(|b| b.is_ascii_digit());
+    if !fits {
+        return Err(InboundError("the issue has a key that Jira does not give".to_owned()));
+    }
     TrackerKey::parse(&issue.key).map_err(|error| InboundError(error.to_string()))
 }
 
