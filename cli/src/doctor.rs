@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use agent::anthropic::Messages;
 
+use domain::name::BranchName;
 use domain::policy::Policy;
 use domain::principal::Role;
-use domain::name::BranchName;
 use domain::ticket::Target;
+use engine::directory;
 use engine::message::QUEUES;
 use engine::port::{Block, Clock as _, Model as _, ModelAnswer, ModelRequest, Snapshots as _, Utterance};
-use engine::directory;
 use engine::ticket::list;
 use jiff::SignedDuration;
 use local::settings::TenantSettings;
@@ -158,16 +158,11 @@ async fn state(data: &Path, settings: &Settings, checks: &mut Vec<Check>) {
             let Ok(branch) = BranchName::parse("prfactory/doctor") else { continue };
             let row = directory::repository(&system.engine, &ctx, &repository.name).await.ok().flatten();
             let base = row.map_or_else(BranchName::main, |row| row.base);
-            let target = Target {
-                repo: repository.name.clone(),
-                base: base.clone(),
-                branch,
-                commit: None,
-                snapshot: None,
-            };
+            let target =
+                Target { repo: repository.name.clone(), base: base.clone(), branch, commit: None, snapshot: None };
             let problem = match system.source.head(&ctx, &target, &base).await {
                 Ok(Some(_)) => None,
-                Ok(None) => Some(format!("there is no branch `{}`; set `base` to one that is there", base)),
+                Ok(None) => Some(format!("there is no branch `{base}`; set `base` to one that is there")),
                 Err(failure) => {
                     Some(format!("{failure}; look at `location` and `token_file` ({})", failure.fault.who_acts()))
                 }

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::output::Output;
 
 /// What to do with a site of Jira.
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 #[derive(Debug, Subcommand)]
 pub enum JiraTask {
     /// Logs in, remembers how, and has the site deliver to us where our account may arrange that.
@@ -70,7 +71,12 @@ pub struct JiraConnect {
 }
 
 /// Carries out one task.
-pub(crate) async fn run(client: &Client, settings: &local::Settings, task: &JiraTask, out: Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    client: &Client,
+    settings: &local::Settings,
+    task: &JiraTask,
+    out: Output,
+) -> anyhow::Result<Exit> {
     match task {
         JiraTask::Connect(args) => connect(client, settings, args, out).await,
         JiraTask::Test { project } => {
@@ -89,12 +95,7 @@ async fn must_be_admin(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn connect(
-    client: &Client,
-    settings: &local::Settings,
-    args: &JiraConnect,
-    out: Output,
-) -> anyhow::Result<Exit> {
+async fn connect(client: &Client, settings: &local::Settings, args: &JiraConnect, out: Output) -> anyhow::Result<Exit> {
     must_be_admin(client).await?;
     let credentials = credentials(args)?;
     let statuses = JiraStatuses {
@@ -134,7 +135,8 @@ fn endpoint(client: &Client, settings: &local::Settings) -> anyhow::Result<Optio
     };
     let master = client.system().secrets.versions("endpoint-master")?;
     let master = master.first().context("secrets.toml lacks `endpoint-master`")?;
-    let secret = endpoint_secret(master, &endpoint.id, endpoint.generation).context("the endpoint's secret cannot be made")?;
+    let secret =
+        endpoint_secret(master, &endpoint.id, endpoint.generation).context("the endpoint's secret cannot be made")?;
     Ok(Some((format!("{}{}/{}", jira_webhook::PREFIX, endpoint.id, endpoint.generation), secret)))
 }
 
@@ -152,7 +154,8 @@ fn credentials(args: &JiraConnect) -> anyhow::Result<Credentials> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
         Ok(Secret::new(text.trim().as_bytes()))
     };
-    match (&args.email, &args.token_file, &args.cloud, &args.client, &args.client_secret_file, &args.refresh_token_file) {
+    match (&args.email, &args.token_file, &args.cloud, &args.client, &args.client_secret_file, &args.refresh_token_file)
+    {
         (Some(email), Some(token), None, None, None, None) => {
             Ok(Credentials::Token { email: email.clone(), token: read(token)? })
         }
@@ -176,7 +179,8 @@ fn told(checked: &Checked, out: Output) -> Exit {
         out.either(&format!("Connected as {} ({}); nothing is missing.", checked.name, checked.account), &value);
         return Exit::Done;
     }
-    let say = format!("Connected as {} ({}). Missing permissions:\n{}", checked.name, checked.account, missing.join("\n"));
+    let say =
+        format!("Connected as {} ({}). Missing permissions:\n{}", checked.name, checked.account, missing.join("\n"));
     out.either(&say, &value);
     Exit::Failed
 }

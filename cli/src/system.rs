@@ -15,8 +15,8 @@ use engine::seal::Sealer;
 use engine::{Disposition, Engine};
 use forge::{App, AppSettings, Forges, Github, KeySigner, LocalForge, Writers};
 use local::{
-    Db, FileSecrets, FolderBlobs, Handler, LocalVault, Removed, SqliteQueue, SqliteTable, SystemClock, SystemIds,
-    Settings, Takeover, Workers,
+    Db, FileSecrets, FolderBlobs, Handler, LocalVault, Removed, Settings, SqliteQueue, SqliteTable, SystemClock,
+    SystemIds, Takeover, Workers,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -269,7 +269,8 @@ fn github(data: &Path, engine: &Engine) -> anyhow::Result<Option<Github>> {
         return Ok(None);
     };
     let file = data.join(&settings.private_key_file);
-    let pem = std::fs::read(&file).with_context(|| format!("the App's private key {} cannot be read", file.display()))?;
+    let pem =
+        std::fs::read(&file).with_context(|| format!("the App's private key {} cannot be read", file.display()))?;
     let signer = Arc::new(KeySigner::from_pem(&Secret::new(pem))?);
     let app = AppSettings {
         id: settings.app_id,

@@ -51,6 +51,12 @@ fn named(resource: &Value) -> String {
     if let Some(parts) = resource["Fn::GetAtt"].as_array() {
         return parts.iter().map(|part| part.as_str().unwrap()).collect::<Vec<_>>().join(".");
     }
+    if let Some(parts) = resource["Fn::If"].as_array() {
+        return named(&parts[1]);
+    }
+    if let Some(name) = resource["Ref"].as_str() {
+        return name.to_owned();
+    }
     resource.as_str().unwrap_or_else(|| panic!("{resource}")).to_owned()
 }
 
@@ -255,7 +261,11 @@ fn the_agent_holds_no_secret_and_webhooks_hold_one() {
         };
         let expected: BTreeSet<String> = secrets.into_iter().map(str::to_owned).collect();
         assert_eq!(of("secretsmanager:GetSecretValue"), expected, "{name}");
-        assert_eq!(!of("kms:Decrypt").is_empty(), ["intake", "notify", "publish", "snapshot"].contains(&name), "{name}");
+        assert_eq!(
+            !of("kms:Decrypt").is_empty(),
+            ["intake", "notify", "publish", "snapshot"].contains(&name),
+            "{name}"
+        );
         assert_eq!(!of("sts:AssumeRole").is_empty(), !name.ends_with("webhook"), "{name}");
     }
 }

@@ -225,7 +225,8 @@ impl Cloud {
 
     /// What was said on a ticket.
     pub async fn comments(&self, number: usize, key: &str) -> Vec<String> {
-        let all = self.tracker.comments(&self.ctx(number), &Place::Ticket(TrackerKey::parse(key).unwrap())).await.unwrap();
+        let all =
+            self.tracker.comments(&self.ctx(number), &Place::Ticket(TrackerKey::parse(key).unwrap())).await.unwrap();
         all.into_iter().map(|posted| posted.text).collect()
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use domain::name::TrackerKey;
 use domain::ticket::Ticket;
-use engine::port::{Clock, Place};
 use engine::Disposition;
 use engine::message::QUEUES;
+use engine::port::{Clock, Place};
 use local::{Handler, Settings};
 use prfactory::client::Client;
 use prfactory::system::{Server, System};

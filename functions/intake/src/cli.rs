@@ -7,8 +7,8 @@ use engine::port::{Place, Said, SaidKind};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{carry_out, ticket_of};
-use crate::record::ignored;
 use crate::record::Heard;
+use crate::record::ignored;
 use crate::start::{self, Subject};
 use crate::{Answer, Case};
 

@@ -19,8 +19,8 @@ use engine::{artifact, spend};
 
 use crate::record::{Heard, give, ignored, stranger, tell};
 use crate::start::{self, Subject};
-use crate::{forge_news, person};
 use crate::{Answer, Case};
+use crate::{forge_news, person};
 
 /// A comment, as it was written.
 pub(crate) struct Comment {
@@ -34,6 +34,7 @@ pub(crate) struct Comment {
 }
 
 /// Looks for a command in a comment and carries it out.
+#[expect(clippy::too_many_lines, reason = "what a comment is worth is found out in one order")]
 pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Failure> {
     let found = find(&said.body, &case.intake.handle, said.markup);
     if found == Ok(Found::Nothing) {
@@ -64,7 +65,9 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
     // Where the forge has no comments of ours, the ticket is where people are answered.
     let at = match &said.place {
         Place::PullRequest(repo, _) if !speaks(case, repo).await? => Place::Ticket(key.clone()),
-        place => place.clone(),
+        Place::Ticket(_) | Place::Machine(_) | Place::PullRequest(..) | Place::Thread(..) | Place::Checks(..) => {
+            said.place.clone()
+        }
     };
     let on = match &said.place {
         Place::PullRequest(repo, _) => Some(repo.clone()),
@@ -81,12 +84,12 @@ pub(crate) async fn comment(case: &Case<'_>, said: Comment) -> Result<Answer, Fa
     };
     let ledger_place = format!("{}#{key}", case.source);
     let named = (ledger_place.as_str(), said.id.as_str());
-    let heard =
-        Heard { said: Said { place: at.clone(), id: said.id.clone(), kind: said.kind }, named: Some(named) };
+    let heard = Heard { said: Said { place: at.clone(), id: said.id.clone(), kind: said.kind }, named: Some(named) };
     match changed(case, &heard.said, &said).await? {
         Changed::No => {}
         Changed::Edited => {
-            let text = "That comment was edited after it was written, so I did not act on it. Say it again in a new one.";
+            let text =
+                "That comment was edited after it was written, so I did not act on it. Say it again in a new one.";
             return tell(case, &heard, text.to_owned(), true).await;
         }
         Changed::Gone => return ignored(case, "the comment was deleted before it was read again").await,
@@ -242,7 +245,9 @@ async fn failing(case: &Case<'_>, ticket: &Ticket, what: FixWhat) -> Result<Fail
     }
     let head = pull.head.clone();
     Ok(match case.intake.forge.checks(&case.ctx, &target.repo, &head).await? {
-        None => Failing::Nothing("This repository's checks cannot be read here. Say what to fix: `fix review INSTRUCTION`."),
+        None => {
+            Failing::Nothing("This repository's checks cannot be read here. Say what to fix: `fix review INSTRUCTION`.")
+        }
         Some(checks) if checks.failed.is_empty() && checks.running > 0 => {
             Failing::Nothing("No check has failed so far, and some still run. Say it again once they have ended.")
         }

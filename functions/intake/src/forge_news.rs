@@ -143,9 +143,8 @@ pub(crate) async fn checks(
         if conflicted(case, &ticket).await? {
             inform_too(case, &ticket, News::Conflicted).await?;
         }
-        let checks = match case.intake.forge.checks(&case.ctx, repo, head).await? {
-            Some(checks) => checks,
-            None => return ignored(case, "checks of a forge that has none").await,
+        let Some(checks) = case.intake.forge.checks(&case.ctx, repo, head).await? else {
+            return ignored(case, "checks of a forge that has none").await;
         };
         if checks.running > 0 {
             return ignored(case, "other checks still run").await;
@@ -184,12 +183,7 @@ async fn inform_too(case: &Case<'_>, ticket: &Ticket, what: News) -> Result<(), 
 }
 
 /// Somebody pushed to a pull request of ours.
-pub(crate) async fn pushed(
-    case: &Case<'_>,
-    repo: &RepoName,
-    number: u64,
-    head: CommitSha,
-) -> Result<Answer, Failure> {
+pub(crate) async fn pushed(case: &Case<'_>, repo: &RepoName, number: u64, head: CommitSha) -> Result<Answer, Failure> {
     if case.actor.as_ref().is_none_or(|actor| !actor.is_person) {
         return ignored(case, "a push by no person").await;
     }
@@ -200,11 +194,7 @@ pub(crate) async fn pushed(
 }
 
 /// The app was removed: the connection is fenced off first, then every ticket that came through it ends.
-pub(crate) async fn uninstalled(
-    case: &Case<'_>,
-    installation: u64,
-    suspended: bool,
-) -> Result<Answer, Failure> {
+pub(crate) async fn uninstalled(case: &Case<'_>, installation: u64, suspended: bool) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     let before = directory::installation(engine, installation).await?;
     let generation = before.map_or(1, |connection| connection.generation + 1);

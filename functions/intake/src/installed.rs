@@ -24,12 +24,7 @@ pub(crate) enum Ours {
 }
 
 /// Finds the repository of a delivery by its number.
-pub(crate) async fn ours(
-    intake: &Intake,
-    ctx: &TenantCtx,
-    installation: u64,
-    named: &Named,
-) -> Result<Ours, Failure> {
+pub(crate) async fn ours(intake: &Intake, ctx: &TenantCtx, installation: u64, named: &Named) -> Result<Ours, Failure> {
     if let Some(row) = directory::known_as(&intake.engine, ctx, installation, named).await? {
         return Ok(Ours::Named(row.name));
     }

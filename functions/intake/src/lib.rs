@@ -140,7 +140,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
     }
     let body = webhooks::unpack(&delivery.body)?;
     match &delivery.source {
-        Source::Github => github(intake, &delivery, &body).await,
+        Source::Github => Box::pin(github(intake, &delivery, &body)).await,
         Source::Jira { endpoint, generation } => {
             let Some(ctx) = directory::tenant_of_endpoint(&intake.engine, endpoint, *generation).await? else {
                 return Ok(Answer::ignored("the endpoint is unknown, or its secret was replaced"));
@@ -162,7 +162,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 body: &body,
                 extra: Vec::new(),
             };
-            route(&case, inbound).await
+            Box::pin(route(&case, inbound)).await
         }
         Source::Cli { member } => {
             let Some(ctx) = opened.tenant else {
@@ -179,7 +179,7 @@ pub async fn accept(intake: &Intake, message: &str) -> Result<Answer, Failure> {
                 body: &body,
                 extra: Vec::new(),
             };
-            cli::accept(&case).await
+            Box::pin(cli::accept(&case)).await
         }
     }
 }
@@ -227,7 +227,7 @@ async fn github(intake: &Intake, delivery: &DeliveryMessage, body: &[u8]) -> Res
     if about_itself && !installed::active(&case, installation).await? {
         return record::ignored(&case, "the installation was removed").await;
     }
-    route(&case, inbound).await
+    Box::pin(route(&case, inbound)).await
 }
 
 /// The name a repository was connected by, in place of what it is called now.
@@ -305,7 +305,7 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         }
         InboundNews::Comment { place, text, repo, id, body, markup } => {
             let said = command::Comment { place, text, repo, id, body, markup, kind: SaidKind::Comment };
-            command::comment(case, said).await
+            Box::pin(command::comment(case, said)).await
         }
         InboundNews::PullRequestClosed { repo, number, merged } => {
             forge_news::closed(case, &repo, number, merged).await
@@ -318,7 +318,7 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
             let place = Place::PullRequest(repo.clone(), number);
             let (id, body, kind) = (thread.id, thread.body, SaidKind::Remark);
             let said = command::Comment { place, text, repo: Some(repo), id, body, markup: Markup::Markdown, kind };
-            command::comment(case, said).await
+            Box::pin(command::comment(case, said)).await
         }
         InboundNews::ReviewComment { repo, number, review, thread } => {
             forge_news::thread(case, (&repo, number), review.as_deref(), &thread).await
@@ -326,8 +326,6 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         InboundNews::Checks { app, .. } if app.is_some() && app == case.intake.forge.app() => {
             record::ignored(case, "our own checks").await
         }
-        InboundNews::Checks { repo, head, numbers, .. } => {
-            forge_news::checks(case, &repo, &head, &numbers).await
-        }
+        InboundNews::Checks { repo, head, numbers, .. } => forge_news::checks(case, &repo, &head, &numbers).await,
     }
 }

@@ -42,7 +42,8 @@ pub(crate) struct Heard<'a> {
 pub(crate) async fn tell(case: &Case<'_>, heard: &Heard<'_>, text: String, refused: bool) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     let (place, id) = heard.named.unwrap_or(("delivery", ""));
-    let message = NotifyMessage::Reply { place: heard.said.place.clone(), to: format!("{place}-{id}"), text: text.clone() };
+    let message =
+        NotifyMessage::Reply { place: heard.said.place.clone(), to: format!("{place}-{id}"), text: text.clone() };
     let pending = reply(engine, &case.ctx, &message)?;
     let partition = TicketPartition::none();
     let mut writes = rows(case, heard.named, if refused { "refused" } else { "answered" });
@@ -93,12 +94,7 @@ pub(crate) async fn react(case: &Case<'_>, said: &Said, reaction: Reaction) {
 }
 
 /// Gives an input to a ticket; a refusal is told to the person, if a person asked.
-pub(crate) async fn give(
-    case: &Case<'_>,
-    id: &TicketId,
-    input: &Input,
-    heard: &Heard<'_>,
-) -> Result<Answer, Failure> {
+pub(crate) async fn give(case: &Case<'_>, id: &TicketId, input: &Input, heard: &Heard<'_>) -> Result<Answer, Failure> {
     let rows = rows(case, heard.named, "acted");
     match apply(&case.intake.engine, &case.ctx, id, input, Hold::None, &rows).await? {
         Applied::Committed(ticket) => {

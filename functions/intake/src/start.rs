@@ -11,9 +11,9 @@ use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
 use engine::directory::{self, ForgeRepo, Repository};
 use engine::inbound::TicketContext;
-use engine::{artifact, ledger};
 use engine::port::{Place, Reaction, Said, SaidKind, TicketView, fresh};
 use engine::ticket::{guard, guard_write, latest};
+use engine::{artifact, ledger};
 
 use crate::person;
 use crate::record::{Heard, give, ignored, react, rows, stranger, tell};
@@ -92,12 +92,8 @@ async fn refuse(case: &Case<'_>, heard: &Heard<'_>, text: String) -> Result<Answ
     tell(case, &Heard { said: heard.said.clone(), named: Some(("delivery", hash.short())) }, text, true).await
 }
 
-async fn start(
-    case: &Case<'_>,
-    mut subject: Subject,
-    member: &Member,
-    heard: &Heard<'_>,
-) -> Result<Answer, Failure> {
+#[expect(clippy::too_many_lines, reason = "what a start needs is found out in one order, each with its own refusal")]
+async fn start(case: &Case<'_>, mut subject: Subject, member: &Member, heard: &Heard<'_>) -> Result<Answer, Failure> {
     let engine = &case.intake.engine;
     if member.role < Role::Writer {
         let refusal = domain::refusal::Refusal::role("analyze", member.role, Role::Writer);
@@ -109,14 +105,25 @@ async fn start(
     if let Some(view) = view.as_ref().filter(|_| subject.text.body.is_empty() && subject.repo.is_none()) {
         subject.text = view.text.clone();
     }
-    let long = subject.text.title.chars().count() > TicketText::MAX_TITLE || subject.text.body.len() > TicketText::MAX_BODY;
+    let long =
+        subject.text.title.chars().count() > TicketText::MAX_TITLE || subject.text.body.len() > TicketText::MAX_BODY;
     if long || subject.text.title.trim().is_empty() {
         let text = "The title must have 1 to 256 characters and the description at most 32 KiB. Shorten the ticket and set the label again.";
         return refuse(case, heard, text.to_owned()).await;
     }
     let components = view.as_ref().map(|view| view.components.as_slice()).unwrap_or_default();
     let repository = match choose(case, &subject, components).await? {
-        Ok(repository) if policy.allows(&repository.name) => seen(case, repository).await?,
+        Ok(repository) if policy.allows(&repository.name) => {
+            let name = repository.name.clone();
+            match seen(case, repository).await {
+                Ok(repository) => repository,
+                Err(failure) if failure.fault.is_retryable() => return Err(failure),
+                Err(failure) => {
+                    let text = format!("`{name}` cannot be worked on: {}.", failure.message);
+                    return refuse(case, heard, text).await;
+                }
+            }
+        }
         Ok(repository) => {
             let text = format!("`{}` is not among the repositories this tenant allows.", repository.name);
             return refuse(case, heard, text).await;

@@ -38,11 +38,7 @@ impl Pull {
 }
 
 /// Finds the pull request of a ticket on a forge that has comments.
-pub(crate) async fn pull_request(
-    function: &Notify,
-    ctx: &TenantCtx,
-    ticket: &Ticket,
-) -> Result<Option<Pull>, Failure> {
+pub(crate) async fn pull_request(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<Option<Pull>, Failure> {
     let (Some(target), Some(pull)) = (ticket.target(), &ticket.pull_request) else {
         return Ok(None);
     };
@@ -76,9 +72,7 @@ pub(crate) async fn says(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) ->
 fn checks_of(ticket: &Ticket) -> [(&'static str, Conclusion, String); 2] {
     let (is, next) = ticket.state.explained();
     let plan = match &ticket.approved_plan {
-        Some(hash) => {
-            (Conclusion::Success, format!("Plan {} approved\n\nThe change was made from it.", hash.short()))
-        }
+        Some(hash) => (Conclusion::Success, format!("Plan {} approved\n\nThe change was made from it.", hash.short())),
         None => (Conclusion::ActionRequired, format!("No plan is approved\n\nNext: {next}.")),
     };
     let waits = matches!(&ticket.state, State::AwaitingDiffApproval { .. } | State::AwaitingPlanApproval)
@@ -86,7 +80,24 @@ fn checks_of(ticket: &Ticket) -> [(&'static str, Conclusion, String); 2] {
     let conclusion = match &ticket.state {
         _ if waits => Conclusion::ActionRequired,
         State::InReview | State::Completed => Conclusion::Success,
-        _ => Conclusion::Neutral,
+        State::Snapshotting { .. }
+        | State::Analyzing
+        | State::AwaitingAnswers
+        | State::Refining
+        | State::AwaitingRefinementApproval
+        | State::Planning
+        | State::AwaitingPlanApproval
+        | State::PlanApproved
+        | State::Implementing
+        | State::Reviewing
+        | State::AwaitingDiffApproval { .. }
+        | State::Publishing
+        | State::Revising
+        | State::Paused { .. }
+        | State::Cancelling { .. }
+        | State::Failed { .. }
+        | State::Closed
+        | State::Cancelled => Conclusion::Neutral,
     };
     let work = (conclusion, format!("{}\n\nTicket {}. Next: {next}.", capital(is), ticket.key));
     [("prfactory/plan", plan.0, plan.1), ("prfactory/implementation", work.0, work.1)]
@@ -184,7 +195,8 @@ async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<
         }
         let mut item = Item::new(row.clone(), shown);
         item.version = before.as_ref().map_or(1, |item| item.version + 1);
-        let when = before.map_or(Condition::NotExists { now: engine.clock.now() }, |item| Condition::VersionIs(item.version));
+        let when =
+            before.map_or(Condition::NotExists { now: engine.clock.now() }, |item| Condition::VersionIs(item.version));
         match engine.table.transact(vec![Write::Put { item, when: vec![when] }]).await {
             Ok(()) => {
                 let after = engine::ticket::load(engine, ctx, &ticket.id).await?;
@@ -258,4 +270,3 @@ fn status(ticket: &Ticket, handle: &str) -> String {
     let _ = write!(text, "Next: {next}, after `@{handle}`");
     text
 }
-

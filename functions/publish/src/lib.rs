@@ -17,9 +17,9 @@ use domain::policy::Policy;
 use domain::principal::Role;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
+use engine::directory::ForgeRepo;
 use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
-use engine::directory::ForgeRepo;
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
 

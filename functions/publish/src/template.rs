@@ -1,5 +1,7 @@
 //! The repository's own template for pull requests, filled in where it asks for what we know.
 
+use std::fmt::Write as _;
+
 use domain::error::Failure;
 use domain::path::RepoPath;
 use engine::port::SourceTree;
@@ -53,7 +55,7 @@ pub(crate) fn filled(template: Option<&str>, what: &str, checked: &str) -> Strin
             None
         };
         if let Some(answer) = answer {
-            text.push_str(&format!("\n{}\n", answer.trim()));
+            let _ = writeln!(text, "\n{}", answer.trim());
         }
     }
     let rest = [what, checked].into_iter().flatten().map(str::trim).collect::<Vec<_>>().join("\n\n");

@@ -129,8 +129,11 @@ fn approvals(ticket: &Ticket, decisions: &[DecisionRecord], whole: bool) -> Stri
     for record in decisions.iter().filter(|record| record.verdict == Verdict::Approved) {
         let is_plan = ticket.approved_plan.as_ref() == Some(&record.artifact);
         let what = if is_plan { "Plan" } else { "Diff" };
-        let note =
-            if record.note.is_empty() || !whole { String::new() } else { format!(": {}", neutral(&one_line(&record.note))) };
+        let note = if record.note.is_empty() || !whole {
+            String::new()
+        } else {
+            format!(": {}", neutral(&one_line(&record.note)))
+        };
         let _ = writeln!(text, "{what} `{}` approved by {}{note}.", record.artifact.short(), record.name);
     }
     text.push('\n');

@@ -10,10 +10,10 @@ mod refused;
 mod secrets;
 #[cfg(feature = "session")]
 mod session;
-#[cfg(feature = "table")]
-mod table;
 #[cfg(feature = "vault")]
 mod signer;
+#[cfg(feature = "table")]
+mod table;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -26,9 +26,9 @@ pub use queue::SqsQueue;
 pub use secrets::{Kept, ManagedSecrets};
 #[cfg(feature = "session")]
 pub use session::TenantSessions;
-#[cfg(feature = "table")]
-pub use table::DynamoTable;
 #[cfg(feature = "vault")]
 pub use signer::KmsSigner;
+#[cfg(feature = "table")]
+pub use table::DynamoTable;
 #[cfg(feature = "vault")]
 pub use vault::KmsVault;

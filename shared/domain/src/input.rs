@@ -22,6 +22,7 @@ pub struct Input {
 }
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "an input is made, decided on and gone")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
@@ -194,6 +195,7 @@ impl Request {
 }
 
 /// Where a run of a stage got.
+#[expect(clippy::large_enum_variant, reason = "an outcome is made, decided on and gone")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

@@ -167,7 +167,9 @@ pub enum SettingsError {
     #[error("repository {0}: say which of the tenant's `installations` reaches it with `installation = NUMBER`")]
     NoInstallation(RepoName),
     /// A member that has the name of those whom nobody named.
-    #[error("member {0}: names that begin with `mem_github` and a number are those of people on GitHub whom nobody named")]
+    #[error(
+        "member {0}: names that begin with `mem_github` and a number are those of people on GitHub whom nobody named"
+    )]
     CollaboratorsName(MemberId),
     /// There is no key to prove anything with.
     #[error(transparent)]
@@ -322,7 +324,14 @@ async fn seed_repository(
     let github = match (settings.location.as_str(), settings.installation, tenant.installations.as_slice()) {
         (GITHUB, Some(one), _) | (GITHUB, None, &[one]) => {
             let before = known.as_ref().and_then(|row| row.github.clone()).filter(|row| row.installation == one);
-            let new = ForgeRepo { installation: one, id: None, name: settings.name.clone(), public: false, seen: false, follows: true };
+            let new = ForgeRepo {
+                installation: one,
+                id: None,
+                name: settings.name.clone(),
+                public: false,
+                seen: false,
+                follows: true,
+            };
             Some(ForgeRepo { follows: settings.base.is_none(), ..before.unwrap_or(new) })
         }
         (GITHUB, None, _) => return Err(SettingsError::NoInstallation(settings.name.clone())),

@@ -1,4 +1,4 @@
-//! Holds requests and answers against a published OpenAPI description, and counts what was held.
+//! Holds requests and answers against a published `OpenAPI` description, and counts what was held.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
@@ -60,7 +60,12 @@ impl Description {
             for (method, described) in methods.as_object().into_iter().flatten() {
                 let id = described.get("operationId").and_then(Value::as_str).unwrap_or(path).to_owned();
                 let parts = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
-                operations.push(Operation { id, method: method.to_uppercase(), path: parts, described: described.clone() });
+                operations.push(Operation {
+                    id,
+                    method: method.to_uppercase(),
+                    path: parts,
+                    described: described.clone(),
+                });
             }
         }
         // A plain word fits better than a place for any word.
@@ -71,9 +76,10 @@ impl Description {
     /// The operation of a method and path, with what stands in its places.
     pub fn find(&self, method: &str, path: &str) -> Option<(&Operation, BTreeMap<String, String>)> {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        self.operations.iter().filter(|operation| operation.method == method).find_map(|operation| {
-            operation.fit(&parts).map(|places| (operation, places))
-        })
+        self.operations
+            .iter()
+            .filter(|operation| operation.method == method)
+            .find_map(|operation| operation.fit(&parts).map(|places| (operation, places)))
     }
 
     /// Every mistake in a request.
@@ -142,27 +148,30 @@ impl Description {
 
     fn check(&self, name: &str, schema: &Value, value: &Value) -> Vec<String> {
         let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let validator = match known {
-            Some(validator) => validator,
-            None => {
-                let whole = json!({
-                    "$schema": "https://json-schema.org/draft/2020-12/schema",
-                    "allOf": [schema],
-                    "components": self.whole.get("components"),
-                });
-                let compiled = match jsonschema::validator_for(&whole) {
-                    Ok(compiled) => Arc::new(compiled),
-                    Err(error) => return vec![format!("the description of {name} cannot be used: {error}")],
-                };
-                let mut all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert(name.to_owned(), Arc::clone(&compiled));
-                compiled
-            }
+        let validator = if let Some(validator) = known {
+            validator
+        } else {
+            let whole = json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "allOf": [schema],
+                "components": self.whole.get("components"),
+            });
+            let compiled = match jsonschema::validator_for(&whole) {
+                Ok(compiled) => Arc::new(compiled),
+                Err(error) => return vec![format!("the description of {name} cannot be used: {error}")],
+            };
+            let mut all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(name.to_owned(), Arc::clone(&compiled));
+            compiled
         };
-        validator.iter_errors(value).take(5).map(|error| {
-            let said: String = error.to_string().chars().take(300).collect();
-            format!("{name}: {}: {said}", error.instance_path())
-        }).collect()
+        validator
+            .iter_errors(value)
+            .take(5)
+            .map(|error| {
+                let said: String = error.to_string().chars().take(300).collect();
+                format!("{name}: {}: {said}", error.instance_path())
+            })
+            .collect()
     }
 }
 

@@ -33,15 +33,12 @@ impl Trackers {
             Place::PullRequest(repo, _) | Place::Thread(repo, ..) | Place::Checks(repo, _) => Some(repo.clone()),
             Place::Ticket(key) => key.as_str().split_once('#').and_then(|(repo, _)| RepoName::parse(repo).ok()),
         };
-        let found = match repo {
-            Some(repo) => {
-                let row = directory::repository(&self.engine, ctx, &repo).await?;
-                self.github.as_ref().filter(|_| row.is_some_and(|row| row.github.is_some()))
-            }
-            None => {
-                let site = directory::jira(&self.engine, ctx).await?;
-                self.jira.as_ref().filter(|_| site.is_some())
-            }
+        let found = if let Some(repo) = repo {
+            let row = directory::repository(&self.engine, ctx, &repo).await?;
+            self.github.as_ref().filter(|_| row.is_some_and(|row| row.github.is_some()))
+        } else {
+            let site = directory::jira(&self.engine, ctx).await?;
+            self.jira.as_ref().filter(|_| site.is_some())
         };
         Ok(found.map_or(&self.local as &dyn Tracker, AsRef::as_ref))
     }

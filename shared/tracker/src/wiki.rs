@@ -6,7 +6,8 @@ use regex::{Captures, Regex};
 
 static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"^h([1-6])\.\s+(.*)$"));
 static LIST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([*#-]+)\s+(.*)$"));
-static LINK: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[([^\]|\n]+)\|((?:https?://|mailto:)[^\]|\s]+)(?:\|[^\]]*)?\]"));
+static LINK: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\[([^\]|\n]+)\|((?:https?://|mailto:)[^\]|\s]+)(?:\|[^\]]*)?\]"));
 static BARE_LINK: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[((?:https?://|mailto:)[^\]|\s]+)\]"));
 static MENTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[~accountid:([^\]\s]+)\]"));
 static STRONG: LazyLock<Regex> = LazyLock::new(|| pattern(r"(^|[\s(])\*([^\s*](?:[^*\n]*[^\s*])?)\*($|[\s.,;:!?)])"));
@@ -47,14 +48,13 @@ pub fn to_markdown(wiki: &str) -> String {
             let end = format!("{{{}}}", part(1));
             let language = part(2).split('|').find(|word| !word.contains('=')).unwrap_or("");
             out.push(format!("```{language}"));
-            match part(3).split_once(end.as_str()) {
-                Some((code, _)) => out.extend([code.to_owned(), "```".to_owned()]),
-                None => {
-                    if !part(3).is_empty() {
-                        out.push(part(3).to_owned());
-                    }
-                    block = Some(end);
+            if let Some((code, _)) = part(3).split_once(end.as_str()) {
+                out.extend([code.to_owned(), "```".to_owned()]);
+            } else {
+                if !part(3).is_empty() {
+                    out.push(part(3).to_owned());
                 }
+                block = Some(end);
             }
             continue;
         }

@@ -81,6 +81,7 @@ impl Cuts {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a story is told in one piece")]
 /// Takes a ticket all the way, with every operation cut off somewhere where there is a seed; tells how all ends.
 async fn way(seed: Option<u64>, in_jira: bool) -> String {
     let world = World::start(Setup { app: true, jira: in_jira, idle: true, ..Setup::default() }).await;
@@ -150,7 +151,9 @@ async fn way(seed: Option<u64>, in_jira: bool) -> String {
     let rest = async || {
         let outside = world.outside();
         let count = |sql: &str| outside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        count("SELECT COUNT(*) FROM message") + count("SELECT COUNT(*) FROM item WHERE sk >= 'OUTBOX#' AND sk < 'OUTBOX$'") == 0
+        count("SELECT COUNT(*) FROM message")
+            + count("SELECT COUNT(*) FROM item WHERE sk >= 'OUTBOX#' AND sk < 'OUTBOX$'")
+            == 0
     };
     hand.patiently(&world.clock, "empty queues", rest).await;
     let shown = ending(&world, &hand, &key, (issue, number)).await;

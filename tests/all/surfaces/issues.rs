@@ -33,6 +33,7 @@ pub(super) async fn planned(world: &World, title: &str, body: &str) -> (u64, Str
     (issue, key)
 }
 
+#[expect(clippy::too_many_lines, reason = "a story is told in one piece")]
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_approve_one_plan_and_a_stale_approval_counts_for_nothing() {
     let policy = "required_approvals = 2\nseparate_requester = true".to_owned();
@@ -41,7 +42,11 @@ async fn two_people_approve_one_plan_and_a_stale_approval_counts_for_nothing() {
     let issue = github.opens("wil", REPO, "Call it gross", "Replace `total` with `gross`.");
     let key = format!("{REPO}#{issue}");
     assert_eq!(github.labels("wil", REPO, issue, "prfactory", true).await, 202);
-    world.until("👀 on the issue", || async { github.reactions(REPO, issue).contains(&"eyes".to_owned()).then_some(()) }).await;
+    world
+        .until("👀 on the issue", || async {
+            github.reactions(REPO, issue).contains(&"eyes".to_owned()).then_some(())
+        })
+        .await;
     hears(&world, issue, "**Questions").await;
     let answered = github.comments("wil", REPO, issue, "Yes, all.\n\n@prfactory answer 1: All of them change").await;
     hears(&world, issue, "**Refined ticket").await;
@@ -107,7 +112,8 @@ async fn a_template_is_filled_and_what_people_write_beside_our_part_stays() {
     let template = "## Description\n\n## How was it tested?\n\n- [ ] I read the guide\n".to_owned();
     let mut files: Vec<(&'static str, String)> = stories::world::usual_files();
     files.push((".github/PULL_REQUEST_TEMPLATE.md", template));
-    let world = World::start(Setup { app: true, files, policy: "sign_off = true".to_owned(), ..Setup::default() }).await;
+    let world =
+        World::start(Setup { app: true, files, policy: "sign_off = true".to_owned(), ..Setup::default() }).await;
     let github = world.github.as_ref().unwrap();
     let (_, key) = planned(&world, "Raise the tax", "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.").await;
     world.approve("ada", &key).await;

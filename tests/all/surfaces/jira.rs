@@ -9,8 +9,8 @@ use super::tour::Tour;
 fn heard(world: &World, key: &str, text: &str) -> Option<String> {
     let all = world.site.as_ref().unwrap().seen(key);
     let ours = all.into_iter().filter(|comment| comment.by == "PRFactory");
-    let texts = ours.map(|comment| to_markdown(&serde_json::from_value::<Node>(comment.body).unwrap()));
-    texts.filter(|said| said.contains(text)).last()
+    let mut texts = ours.rev().map(|comment| to_markdown(&serde_json::from_value::<Node>(comment.body).unwrap()));
+    texts.find(|said| said.contains(text))
 }
 
 pub(super) async fn hears(world: &World, key: &str, text: &str) -> String {
@@ -24,6 +24,7 @@ what people saw, written down by the story `surfaces::jira` of the test suite; `
 differs from run to run.
 ";
 
+#[expect(clippy::too_many_lines, reason = "a story is told in one piece")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_in_jira_becomes_a_merged_pull_request() {
     let policy = "autofix_checks = true".to_owned();
@@ -88,7 +89,9 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     let said = "price.py:1: the rate needs a comment. Replace `TAX = 0.2` with `TAX = 0.2  # from January`.";
     github.checked(REPO, number, ("lint", Some("failure")), said).await;
     tour.person("The check `lint`", "on the pull request", &format!("failed: {said}"));
-    world.until("the repaired head", || async { github.pull(REPO, number).filter(|pull| pull.head != first.head) }).await;
+    world
+        .until("the repaired head", || async { github.pull(REPO, number).filter(|pull| pull.head != first.head) })
+        .await;
     world.reaches(key, "in_review").await;
     world.drained().await;
     let second = github.pull(REPO, number).unwrap();
@@ -96,7 +99,9 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     tour.looks(&world, key, Some(number));
     github.checked(REPO, number, ("lint", Some("success")), "").await;
     tour.person("The check `lint`", "on the pull request", "passed");
-    world.until("a pull request that is ready", || async { github.pull(REPO, number).filter(|pull| !pull.draft) }).await;
+    world
+        .until("a pull request that is ready", || async { github.pull(REPO, number).filter(|pull| !pull.draft) })
+        .await;
     tour.note("The pull request is no longer a draft.");
 
     world.clock.forward(61);
@@ -109,7 +114,9 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     for (path, line, text) in remarks {
         tour.person("apo", &format!("on `{path}` line {line}"), text);
     }
-    world.until("the first round", || async { github.pull(REPO, number).filter(|pull| pull.head != second.head) }).await;
+    world
+        .until("the first round", || async { github.pull(REPO, number).filter(|pull| pull.head != second.head) })
+        .await;
     world.reaches(key, "in_review").await;
     world.drained().await;
     let third = github.pull(REPO, number).unwrap();
@@ -120,7 +127,9 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     let remarks = [("src/price.py", 1, "One more: replace `# from January` with `# since January`.")];
     github.reviews("apo", REPO, number, (true, ""), &remarks).await;
     tour.person("apo", "on `src/price.py` line 1", remarks[0].2);
-    world.until("the second round", || async { github.pull(REPO, number).filter(|pull| pull.head != third.head) }).await;
+    world
+        .until("the second round", || async { github.pull(REPO, number).filter(|pull| pull.head != third.head) })
+        .await;
     world.reaches(key, "in_review").await;
     world.drained().await;
     let fourth = github.pull(REPO, number).unwrap();

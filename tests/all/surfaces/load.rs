@@ -17,9 +17,8 @@ const DELIVERIES: u64 = 1_000;
 
 /// Twenty tenants, each with an installation, a repository and one person.
 fn settings(url: &str) -> String {
-    let mut text = format!(
-        "[github]\napp_id = {APP}\nprivate_key_file = \"app.pem\"\napi = \"{url}\"\nweb = \"{url}\"\n\n"
-    );
+    let mut text =
+        format!("[github]\napp_id = {APP}\nprivate_key_file = \"app.pem\"\napi = \"{url}\"\nweb = \"{url}\"\n\n");
     for firm in 1..=FIRMS {
         let _ = write!(
             text,

@@ -136,7 +136,8 @@ async fn every_role_says_every_command_in_every_way() {
             let words: Vec<&str> = COMMANDS.iter().map(|command| command.split(' ').next().unwrap()).collect();
             let same = row.iter().all(|cell| *cell == row[0]);
             let cells = words.iter().zip(&row).map(|(word, cell)| format!("{word} {cell}")).collect::<Vec<_>>();
-            let _ = writeln!(table, "  {}: {}", roles.join(", "), if same { row[0].to_owned() } else { cells.join(", ") });
+            let _ =
+                writeln!(table, "  {}: {}", roles.join(", "), if same { row[0].to_owned() } else { cells.join(", ") });
         }
     }
     insta::assert_snapshot!(table, @"

@@ -57,7 +57,9 @@ async fn the_same_key_and_the_same_repository_name_are_two_tickets_of_two_tenant
     theirs.comments(ADA_JIRA, "SHOP-1", "@prfactory cancel").await;
     ours.user("next-ada", "nextada", "atlassian");
     ours.comments("next-ada", "SHOP-1", "@prfactory cancel").await;
-    world.until("a word to the stranger", || async { said(ours, "SHOP-1").contains("I do not know you").then_some(()) }).await;
+    world
+        .until("a word to the stranger", || async { said(ours, "SHOP-1").contains("I do not know you").then_some(()) })
+        .await;
     world.drained().await;
     assert_eq!(we.find(&key).await.unwrap().unwrap().state.name(), "awaiting_refinement_approval");
     assert_eq!(they.find(&key).await.unwrap().unwrap().state.name(), "awaiting_refinement_approval");
@@ -73,7 +75,8 @@ async fn the_same_key_and_the_same_repository_name_are_two_tickets_of_two_tenant
     assert!(on_theirs.contains("THEIRS-ALONE") && !on_theirs.contains("OURS"), "{on_theirs}");
     assert_eq!(github.pulls(REPO), 1);
     let next = world.dir.path().join("repositories/next.git");
-    let branches = std::process::Command::new("git").arg("--git-dir").arg(&next).args(["branch", "--list"]).output().unwrap();
+    let branches =
+        std::process::Command::new("git").arg("--git-dir").arg(&next).args(["branch", "--list"]).output().unwrap();
     assert_eq!(String::from_utf8(branches.stdout).unwrap().trim(), "* main", "nothing was pushed to their repository");
     assert!(github.asked().iter().all(|(_, installation)| *installation != Some(stories::world::NEXT_INSTALLATION)));
     assert_eq!(theirs.wrong(), Vec::<String>::new());

@@ -51,7 +51,10 @@ impl Tour {
                 seen.push((format!("github {}", comment.id), "on the pull request".to_owned(), plain(&comment.body)));
             }
             for remark in github.remarks(REPO, number).into_iter().filter(|remark| remark.by.ends_with("[bot]")) {
-                let state = github.remarks(REPO, number).iter().any(|first| Some(first.id) == remark.reply_to && first.resolved);
+                let state = github
+                    .remarks(REPO, number)
+                    .iter()
+                    .any(|first| Some(first.id) == remark.reply_to && first.resolved);
                 let place = if state { "in the thread, now resolved" } else { "in the thread, left open" };
                 seen.push((format!("github {}", remark.id), place.to_owned(), plain(&remark.body)));
             }
@@ -113,5 +116,9 @@ fn plain(text: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    text.trim_end().lines().map(|line| if line.is_empty() { ">".to_owned() } else { format!("> {line}") }).collect::<Vec<_>>().join("\n")
+    text.trim_end()
+        .lines()
+        .map(|line| if line.is_empty() { ">".to_owned() } else { format!("> {line}") })
+        .collect::<Vec<_>>()
+        .join("\n")
 }

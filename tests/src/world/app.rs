@@ -24,9 +24,13 @@ pub(super) async fn start(setup: &Setup, dir: &Path, clock: &Arc<ShiftedClock>) 
     let clock = Arc::clone(clock);
     let github = GithubHost::start(Arc::new(move || clock.now())).await.unwrap();
     github.repository(REPO_ID, REPO, dir.join("repositories/shop.git"), !setup.public);
-    for (id, login, access) in
-        [(ADA_GITHUB, "ada", "admin"), (2, "apo", "write"), (3, "wil", "write"), (4, "rea", "read"), (5, STRANGER, "none")]
-    {
+    for (id, login, access) in [
+        (ADA_GITHUB, "ada", "admin"),
+        (2, "apo", "write"),
+        (3, "wil", "write"),
+        (4, "rea", "read"),
+        (5, STRANGER, "none"),
+    ] {
         github.user(id, login);
         github.grant(REPO, login, access);
     }

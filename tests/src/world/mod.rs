@@ -118,6 +118,7 @@ pub struct World {
 
 impl World {
     /// Starts a world.
+    #[expect(clippy::too_many_lines, reason = "what a world is made of, in one order")]
     pub async fn start(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = if setup.files.is_empty() { setup::usual_files() } else { setup.files.clone() };
@@ -158,8 +159,22 @@ impl World {
         } else {
             (None, Some(Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap()))
         };
-        let mut world =
-            Self { system, model, git, github, site: None, clock, disk, dir, serve, server, workers: None, count, settings, http };
+        let mut world = Self {
+            system,
+            model,
+            git,
+            github,
+            site: None,
+            clock,
+            disk,
+            dir,
+            serve,
+            server,
+            workers: None,
+            count,
+            settings,
+            http,
+        };
         if let Some(github) = &world.github {
             let secret = world.system.secrets.versions("github-webhook").unwrap().remove(0);
             github.connect(&world.url("/webhooks/github"), secret.expose());

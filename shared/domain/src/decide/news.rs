@@ -1,7 +1,7 @@
 //! What the forge's reports lead to.
 
-use crate::decide::{Decision, Notice};
 use crate::decide::draft::Draft;
+use crate::decide::{Decision, Notice};
 use crate::hash::ContentHash;
 use crate::input::News;
 use crate::name::CommitSha;
@@ -93,7 +93,7 @@ fn in_review(mut draft: Draft<'_>, news: &News) -> Result<Decision, Refusal> {
             }
             draft.next().conflicted = shown;
             let what = "The pull request conflicts with its base branch. I do nothing about it unless a writer says `fix conflicts`.";
-            tell(draft, what, "the pull request conflicts with its base branch")
+            Ok(tell(draft, what, "the pull request conflicts with its base branch"))
         }
         News::PullRequestLinked { .. } => Err(draft.outdated()),
         News::Uninstalled => Ok(draft.cancel("the connection to the repository was removed")),
@@ -112,7 +112,7 @@ fn checks_failed(mut draft: Draft<'_>, batch: &ContentHash) -> Result<Decision, 
         let what = format!(
             "Checks failed again after {most} repair(s), the most this tenant allows. I leave them to you; `fix ci` makes me try once more."
         );
-        return tell(draft, &what, "checks failed again, and the repairs are used up");
+        return Ok(tell(draft, &what, "checks failed again, and the repairs are used up"));
     }
     draft.next().repairs += 1;
     draft.next().review_rounds = 0;
@@ -140,13 +140,13 @@ fn pushed(mut draft: Draft<'_>, head: &CommitSha) -> Result<Decision, Refusal> {
     }
     draft.next().autofix = Some(false);
     let what = "Somebody pushed to this pull request, so that I no longer repair failing checks by myself. `autofix on` switches that on again.";
-    tell(draft, what, "a person pushed; repair of failing checks is switched off")
+    Ok(tell(draft, what, "a person pushed; repair of failing checks is switched off"))
 }
 
 /// Says something to people and stays where it is.
-fn tell(draft: Draft<'_>, what: &str, event: &str) -> Result<Decision, Refusal> {
+fn tell(draft: Draft<'_>, what: &str, event: &str) -> Decision {
     let version = draft.ticket().version + 1;
-    Ok(draft.notify(Notice::Told { what: what.to_owned(), version }).finish(event))
+    draft.notify(Notice::Told { what: what.to_owned(), version }).finish(event)
 }
 
 fn merged(draft: Draft<'_>) -> Result<Decision, Refusal> {

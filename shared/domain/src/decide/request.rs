@@ -318,7 +318,9 @@ fn fix_conflicts(mut draft: Draft<'_>, instruction: &str) -> Result<Decision, Re
     }
     draft.next().review_rounds = 0;
     let said = if instruction.is_empty() { String::new() } else { format!(" {instruction}") };
-    let why = format!("The base branch moved on and the change conflicts with it; make the change on what is there now.{said}");
+    let why = format!(
+        "The base branch moved on and the change conflicts with it; make the change on what is there now.{said}"
+    );
     draft.next().feedback = Some(why);
     Ok(draft.snapshot_then(Stage::Implement, "asked to resolve conflicts with the base branch"))
 }

@@ -25,7 +25,8 @@ pub async fn known_as(
     if let Some(row) = all.iter().find(|row| row.github.as_ref().is_some_and(|github| github.id == Some(named.id)))
         && let Some(old) = row.github.as_ref().map(|github| github.installation).filter(|old| *old != installation)
     {
-        let live = super::installation(engine, old).await?.is_some_and(|old| old.is_live() && old.tenant == *ctx.tenant());
+        let live =
+            super::installation(engine, old).await?.is_some_and(|old| old.is_live() && old.tenant == *ctx.tenant());
         orphaned = (!live).then_some(row);
     }
     let by_id = all.iter().find(|row| row.github.as_ref().is_some_and(|github| github.id == Some(named.id)));

@@ -254,7 +254,13 @@ pub async fn retain_members(engine: &Engine, ctx: &TenantCtx, keep: &[MemberId])
 
 /// Finds a member by id.
 pub async fn member(engine: &Engine, ctx: &TenantCtx, id: &MemberId, via: Via) -> Result<Option<Member>, Failure> {
-    Ok(member_row(engine, ctx, id).await?.map(|m| Member { tenant: ctx.tenant().clone(), id: m.id, name: m.name, role: m.role, via }))
+    Ok(member_row(engine, ctx, id).await?.map(|m| Member {
+        tenant: ctx.tenant().clone(),
+        id: m.id,
+        name: m.name,
+        role: m.role,
+        via,
+    }))
 }
 
 /// Finds the member a provider knows under an id; strangers are nobody.
@@ -329,7 +335,8 @@ pub fn installation_number(connection: &str) -> Option<u64> {
 
 /// What must still hold when something is written through a connection; `None` when it was removed.
 pub async fn connected(engine: &Engine, connection: &str) -> Result<Option<Write>, Failure> {
-    let id = installation_number(connection).ok_or_else(|| Failure::new(Fault::Bug, "a connection of no known kind"))?;
+    let id =
+        installation_number(connection).ok_or_else(|| Failure::new(Fault::Bug, "a connection of no known kind"))?;
     let key = Key::installation(id);
     let Some(item) = engine.table.get(&key).await? else {
         return Ok(None);

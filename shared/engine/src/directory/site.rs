@@ -105,4 +105,3 @@ pub async fn replace_jira(
         Err(error) => Err(error.into()),
     }
 }
-

@@ -237,12 +237,11 @@ fn limited(answer: &Answer, headers: &HeaderMap, now: Timestamp) -> Failure {
         .and_then(|_| Timestamp::from_second(number("x-ratelimit-reset")?).ok());
     let secondary = answer.status == 429 || answer.said().to_lowercase().contains("rate limit");
     let retry_at = wait.or(reset).or(secondary.then(|| now + SECONDARY));
-    match retry_at {
-        Some(_) => Failure::new(Fault::RateLimited { retry_at }, "GitHub asks to wait"),
-        None => {
-            let say = format!("GitHub does not allow the App to do this: {}", answer.said());
-            Failure::new(Fault::Permission, say)
-        }
+    if retry_at.is_some() {
+        Failure::new(Fault::RateLimited { retry_at }, "GitHub asks to wait")
+    } else {
+        let say = format!("GitHub does not allow the App to do this: {}", answer.said());
+        Failure::new(Fault::Permission, say)
     }
 }
 

@@ -106,6 +106,11 @@ struct Kept {
 }
 
 #[derive(Deserialize)]
+struct Found {
+    id: u64,
+}
+
+#[derive(Deserialize)]
 struct Minted {
     token: String,
     expires_at: Timestamp,
@@ -198,10 +203,6 @@ impl App {
         if directory::installation(&self.engine, repo.installation).await?.is_some_and(ours) {
             return Ok(repo.installation);
         }
-        #[derive(Deserialize)]
-        struct Found {
-            id: u64,
-        }
         let removed = || Failure::new(Fault::Permission, "the GitHub App is no longer installed for this tenant");
         let answer = self.itself().await?.get(&format!("/repos/{}/installation", repo.name)).await?;
         if answer.is_missing() {
@@ -236,12 +237,13 @@ impl App {
     }
 
     async fn mint(&self, installation: u64, repo: &ForgeRepo, scope: Scope) -> Result<Minted, Failure> {
-        let mut body = json!({ "permissions": scope.permissions() });
-        match repo.id {
-            Some(id) => body["repository_ids"] = json!([id]),
-            None => body["repositories"] = json!([repo.name.as_str().split('/').next_back()]),
-        }
-        let answer = self.itself().await?.post(&format!("/app/installations/{installation}/access_tokens"), body).await?;
+        let permissions = scope.permissions();
+        let body = match repo.id {
+            Some(id) => json!({ "permissions": permissions, "repository_ids": [id] }),
+            None => json!({ "permissions": permissions, "repositories": [repo.name.as_str().split('/').next_back()] }),
+        };
+        let answer =
+            self.itself().await?.post(&format!("/app/installations/{installation}/access_tokens"), body).await?;
         if answer.is_missing() {
             let say = "the GitHub App is no longer installed there, or is suspended";
             return Err(Failure::new(Fault::Permission, say));

@@ -96,15 +96,12 @@ impl Guest {
         let made: Commit = self.api.post(&self.at("git/commits"), body).await?.read("making a commit")?;
         let made = sha(&made.sha)?;
         permit.holds()?;
-        let moved_to = match expected {
-            None => {
-                let body = json!({ "ref": format!("refs/heads/{branch}"), "sha": made });
-                self.api.post(&self.at("git/refs"), body).await
-            }
-            Some(_) => {
-                let body = json!({ "sha": made, "force": false });
-                self.api.patch(&self.at(&format!("git/refs/heads/{branch}")), body).await
-            }
+        let moved_to = if expected.is_none() {
+            let body = json!({ "ref": format!("refs/heads/{branch}"), "sha": made });
+            self.api.post(&self.at("git/refs"), body).await
+        } else {
+            let body = json!({ "sha": made, "force": false });
+            self.api.patch(&self.at(&format!("git/refs/heads/{branch}")), body).await
         };
         match moved_to {
             Ok(answer) if answer.is_refused() => match self.head(branch).await? {
@@ -188,4 +185,3 @@ impl Commits for Github {
         undone
     }
 }
-

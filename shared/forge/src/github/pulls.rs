@@ -181,7 +181,12 @@ impl Guest {
         self.api.get(&self.at(&format!("pulls/{number}"))).await?.read("reading a pull request")
     }
 
-    async fn create(&self, target: &Target, text: &PullRequestText, draft: bool) -> Result<super::api::Answer, Failure> {
+    async fn create(
+        &self,
+        target: &Target,
+        text: &PullRequestText,
+        draft: bool,
+    ) -> Result<super::api::Answer, Failure> {
         let body = json!({
             "title": text.title,
             "body": framed(&text.body),
@@ -331,7 +336,8 @@ impl Forge for Github {
 
     async fn about(&self, ctx: &TenantCtx, repo: &RepoName) -> Result<Option<Named>, Failure> {
         let guest = self.guest(ctx, repo, Scope::Look).await?;
-        let found: About = guest.api.get(&format!("/repos/{}", guest.repo.name)).await?.read("looking at a repository")?;
+        let found: About =
+            guest.api.get(&format!("/repos/{}", guest.repo.name)).await?.read("looking at a repository")?;
         let name = RepoName::parse(&found.full_name).map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
         let public = Some(!found.private);
         Ok(Some(Named { id: found.id, name, public, base: Some(found.default_branch) }))

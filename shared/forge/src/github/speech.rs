@@ -5,9 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::{RepoName, TrackerKey};
-use engine::port::{
-    Conclusion, Place, Posted, Progress, Reaction, Reread, Said, SaidKind, TicketView, Tracker, Words,
-};
+use engine::port::{Conclusion, Place, Posted, Progress, Reaction, Reread, Said, SaidKind, TicketView, Tracker, Words};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -187,7 +185,9 @@ impl Tracker for Github {
             }
             Spot::Checks(_, head) => {
                 let mut run = run(words);
-                run["head_sha"] = json!(head);
+                if let Some(run) = run.as_object_mut() {
+                    run.insert("head_sha".to_owned(), json!(head));
+                }
                 let run: Run = guest.api.post(&guest.at("check-runs"), run).await?.read("publishing a check")?;
                 return Ok(run.into());
             }
@@ -320,7 +320,6 @@ async fn resolve(guest: &Guest, number: u64, id: &str) -> Result<(), Failure> {
     let Some(thread) = ours.filter(|thread| thread.get("isResolved") != Some(&json!(true))) else {
         return Ok(());
     };
-    let resolve =
-        "mutation($id: ID!) { resolveReviewThread(input: { threadId: $id }) { thread { isResolved } } }";
+    let resolve = "mutation($id: ID!) { resolveReviewThread(input: { threadId: $id }) { thread { isResolved } } }";
     guest.api.graphql(resolve, json!({ "id": thread.get("id") })).await.map(|_| ())
 }

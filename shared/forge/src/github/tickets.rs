@@ -75,7 +75,8 @@ impl Github {
         let Some(found) = guest.issue(number).await? else {
             return Ok(None);
         };
-        let all: Vec<Comment> = guest.api.list(&guest.at(&format!("issues/{number}/comments")), "listing comments").await?;
+        let all: Vec<Comment> =
+            guest.api.list(&guest.at(&format!("issues/{number}/comments")), "listing comments").await?;
         let people = all.into_iter().filter_map(|comment| {
             let user = comment.user.filter(|user| user.r#type == "User")?;
             Some(Remark { by: user.login, at: comment.created_at, text: comment.body.unwrap_or_default() })

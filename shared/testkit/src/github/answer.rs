@@ -55,10 +55,13 @@ fn apps(ask: &Ask<'_>, name: &str) -> Reply {
             })
         }
         "list-webhook-deliveries" => deliveries(ask),
-        "redeliver-webhook-delivery" => match ask.inner.again(ask.number("delivery_id")) {
-            true => (202, json!({})),
-            false => refused("no such delivery"),
-        },
+        "redeliver-webhook-delivery" => {
+            if ask.inner.again(ask.number("delivery_id")) {
+                (202, json!({}))
+            } else {
+                refused("no such delivery")
+            }
+        }
         _ => unknown(ask, name),
     }
 }
@@ -91,7 +94,11 @@ fn mint(ask: &Ask<'_>) -> Reply {
     let made = Token { installation: id, repos, permissions, live: true };
     state.tokens.insert(token.clone(), made);
     let until = (ask.inner.clock)() + std::time::Duration::from_hours(1);
-    let mut body = wire::like("apps/create-installation-access-token", 201, &[("/token", json!(token)), ("/expires_at", wire::time(until))]);
+    let mut body = wire::like(
+        "apps/create-installation-access-token",
+        201,
+        &[("/token", json!(token)), ("/expires_at", wire::time(until))],
+    );
     if let Some(map) = body.as_object_mut() {
         map.remove("repositories");
     }
@@ -131,7 +138,9 @@ fn git(ask: &Ask<'_>, name: &str) -> Reply {
     let reference = ask.place("ref").to_owned();
     let branch = reference.strip_prefix("heads/").unwrap_or("").to_owned();
     match name {
-        "get-ref" => repository::head(&path, &branch).map_or_else(missing, |sha| (200, repository::reference(&branch, &sha))),
+        "get-ref" => {
+            repository::head(&path, &branch).map_or_else(missing, |sha| (200, repository::reference(&branch, &sha)))
+        }
         "get-commit" => shown(&path, ask.place("commit_sha")).map_or_else(missing, |body| (200, body)),
         "create-tree" => {
             let base = ask.body.get("base_tree").and_then(Value::as_str);
@@ -197,11 +206,20 @@ fn shown(path: &std::path::Path, sha: &str) -> Option<Value> {
     let (tree, message, parents) = repository::commit(path, sha)?;
     let base = wire::like("git/get-commit", 200, &[]);
     let parent = base.pointer("/parents/0").cloned().unwrap_or_default();
-    let parents: Vec<Value> = parents.iter().map(|sha| { let mut one = parent.clone(); one["sha"] = json!(sha); one }).collect();
-    let parts = [("/sha", json!(sha)), ("/tree/sha", json!(tree)), ("/message", json!(message)), ("/parents", json!(parents))];
+    let parents: Vec<Value> = parents
+        .iter()
+        .map(|sha| {
+            let mut one = parent.clone();
+            one["sha"] = json!(sha);
+            one
+        })
+        .collect();
+    let parts =
+        [("/sha", json!(sha)), ("/tree/sha", json!(tree)), ("/message", json!(message)), ("/parents", json!(parents))];
     Some(wire::like("git/get-commit", 200, &parts))
 }
 
+#[expect(clippy::too_many_lines, reason = "the operations on one thing")]
 fn issues(ask: &Ask<'_>, name: &str) -> Reply {
     let (mut state, name_of) = (ask.inner.state(), ask.repo());
     let (us, fresh, now) = (bot(&state), state.id(), (ask.inner.clock)());
@@ -223,7 +241,8 @@ fn issues(ask: &Ask<'_>, name: &str) -> Reply {
         }
         "list-comments" => {
             let repo = repo.clone();
-            let all: Vec<Value> = repo.comments.iter().filter(|c| c.number == number).map(|c| wire::comment(&state, &repo, c)).collect();
+            let all: Vec<Value> =
+                repo.comments.iter().filter(|c| c.number == number).map(|c| wire::comment(&state, &repo, c)).collect();
             (200, page(ask, all))
         }
         "get-comment" | "update-comment" => {
@@ -301,7 +320,17 @@ fn checks(ask: &Ask<'_>, name: &str) -> Reply {
         "create" => {
             let (name, head) = (part("/name"), part("/head_sha"));
             let external = Some(part("/external_id")).filter(|id| !id.is_empty());
-            let mut check = Check { id: fresh, name, head, app: super::APP, external, done: false, conclusion: None, title: String::new(), summary: String::new() };
+            let mut check = Check {
+                id: fresh,
+                name,
+                head,
+                app: super::APP,
+                external,
+                done: false,
+                conclusion: None,
+                title: String::new(),
+                summary: String::new(),
+            };
             change(&mut check);
             repo.checks.push(check.clone());
             (201, wire::check(&check))
@@ -318,7 +347,9 @@ fn checks(ask: &Ask<'_>, name: &str) -> Reply {
             let app = ask.query("app_id").and_then(|id| id.parse::<u64>().ok());
             let named = ask.query("check_name");
             let ours = repo.checks.iter().filter(|check| {
-                check.head == ask.place("ref") && app.is_none_or(|app| check.app == app) && named.is_none_or(|n| check.name == n)
+                check.head == ask.place("ref")
+                    && app.is_none_or(|app| check.app == app)
+                    && named.is_none_or(|n| check.name == n)
             });
             let list: Vec<Value> = ours.map(wire::check).collect();
             (200, json!({ "total_count": list.len(), "check_runs": list }))
@@ -334,7 +365,12 @@ fn others(ask: &Ask<'_>, operation: &str) -> Reply {
                 return missing();
             };
             let level = repo.access.get(&user.id).copied().unwrap_or(if repo.private { "none" } else { "read" });
-            let parts = [("/permission", json!(level)), ("/role_name", json!(level)), ("/user/id", json!(user.id)), ("/user/login", json!(user.login))];
+            let parts = [
+                ("/permission", json!(level)),
+                ("/role_name", json!(level)),
+                ("/user/id", json!(user.id)),
+                ("/user/login", json!(user.login)),
+            ];
             (200, wire::like(operation, 200, &parts))
         }
         "repos/get" => {
@@ -354,7 +390,12 @@ fn others(ask: &Ask<'_>, operation: &str) -> Reply {
             if inside { (200, wire::like(operation, 200, &[("/state", json!("active"))])) } else { missing() }
         }
         "repos/get-combined-status-for-ref" => {
-            let parts = [("/sha", json!(ask.place("ref"))), ("/statuses", json!([])), ("/total_count", json!(0)), ("/state", json!("pending"))];
+            let parts = [
+                ("/sha", json!(ask.place("ref"))),
+                ("/statuses", json!([])),
+                ("/total_count", json!(0)),
+                ("/state", json!("pending")),
+            ];
             (200, wire::like(operation, 200, &parts))
         }
         _ => {

@@ -21,6 +21,7 @@ pub(super) fn answer(ask: &Ask<'_>, name: &str) -> Reply {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "four operations on one thing")]
 fn whole(ask: &Ask<'_>, name: &str) -> Reply {
     let mut state = ask.inner.state();
     let us = bot(&state);
@@ -101,11 +102,13 @@ fn remarks(ask: &Ask<'_>, name: &str) -> Reply {
         "list-comments-for-review" => {
             let review = ask.number("review_id");
             let repo = repo.clone();
-            let all = repo.remarks.iter().filter(|r| r.number == number && r.review == Some(review) && r.reply_to.is_none());
+            let all =
+                repo.remarks.iter().filter(|r| r.number == number && r.review == Some(review) && r.reply_to.is_none());
             (200, page(ask, all.map(|remark| wire::reviewed(&state, &repo, remark)).collect()))
         }
         "create-reply-for-review-comment" => {
-            let Some(first) = repo.remarks.iter().find(|remark| remark.id == id && remark.reply_to.is_none()).cloned() else {
+            let Some(first) = repo.remarks.iter().find(|remark| remark.id == id && remark.reply_to.is_none()).cloned()
+            else {
                 return missing();
             };
             let made = Comment::new(fresh, first.number, us, &ask.text("body"), now);

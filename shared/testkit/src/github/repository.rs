@@ -1,5 +1,6 @@
 //! Git behind the API: objects and branches of a real bare repository, made by the real git.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -52,14 +53,14 @@ pub(super) fn tree(path: &Path, base: Option<&str>, entries: &[Value]) -> Option
         let name = entry.get("path")?.as_str()?;
         let mode = entry.get("mode")?.as_str()?;
         if entry.get("sha").is_some_and(Value::is_null) {
-            lines.push_str(&format!("0 {}\t{name}\n", "0".repeat(40)));
+            let _ = writeln!(lines, "0 {}\t{name}", "0".repeat(40));
             continue;
         }
         let sha = match entry.get("content").and_then(Value::as_str) {
             Some(content) => git(path, &["hash-object", "-w", "--stdin"], Some(content), &[])?,
             None => entry.get("sha")?.as_str()?.to_owned(),
         };
-        lines.push_str(&format!("{mode} {sha}\t{name}\n"));
+        let _ = writeln!(lines, "{mode} {sha}\t{name}");
     }
     git(path, &["update-index", "--index-info"], Some(&lines), &with)?;
     let made = git(path, &["write-tree"], None, &with);
@@ -97,6 +98,10 @@ pub(super) fn reference(branch: &str, sha: &str) -> Value {
     super::wire::like(
         "git/get-ref",
         200,
-        &[("/ref", json!(format!("refs/heads/{branch}"))), ("/object/sha", json!(sha)), ("/object/type", json!("commit"))],
+        &[
+            ("/ref", json!(format!("refs/heads/{branch}"))),
+            ("/object/sha", json!(sha)),
+            ("/object/type", json!("commit")),
+        ],
     )
 }

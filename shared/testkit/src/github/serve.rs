@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::state::{State, Trouble};
+use super::state::Trouble;
 use super::{APP, Inner, answer, graphql};
 use crate::openapi;
 
@@ -92,15 +92,27 @@ fn needs(operation: &str) -> Option<(&'static str, bool)> {
         "git/create-blob" | "git/create-tree" | "git/create-commit" | "git/create-ref" | "git/update-ref"
         | "git/delete-ref" => ("contents", true),
         "issues/get" | "issues/list-comments" | "issues/get-comment" => ("issues", false),
-        "issues/update" | "issues/create-comment" | "issues/update-comment" | "issues/delete-comment"
-        | "issues/add-labels" | "issues/remove-label" | "reactions/create-for-issue"
+        "issues/update"
+        | "issues/create-comment"
+        | "issues/update-comment"
+        | "issues/delete-comment"
+        | "issues/add-labels"
+        | "issues/remove-label"
+        | "reactions/create-for-issue"
         | "reactions/create-for-issue-comment" => ("issues", true),
-        "pulls/list" | "pulls/get" | "pulls/list-reviews" | "pulls/list-review-comments"
-        | "pulls/get-review-comment" | "pulls/list-comments-for-review" | "pulls/list-commits" => {
-            ("pull_requests", false)
-        }
-        "pulls/create" | "pulls/update" | "pulls/create-reply-for-review-comment" | "pulls/update-review-comment"
-        | "pulls/delete-review-comment" | "reactions/create-for-pull-request-review-comment" => ("pull_requests", true),
+        "pulls/list"
+        | "pulls/get"
+        | "pulls/list-reviews"
+        | "pulls/list-review-comments"
+        | "pulls/get-review-comment"
+        | "pulls/list-comments-for-review"
+        | "pulls/list-commits" => ("pull_requests", false),
+        "pulls/create"
+        | "pulls/update"
+        | "pulls/create-reply-for-review-comment"
+        | "pulls/update-review-comment"
+        | "pulls/delete-review-comment"
+        | "reactions/create-for-pull-request-review-comment" => ("pull_requests", true),
         "checks/create" | "checks/update" => ("checks", true),
         "repos/get-combined-status-for-ref" => ("statuses", false),
         "checks/list-for-ref" => ("checks", false),
@@ -121,9 +133,8 @@ pub(super) async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -
         return git(&inner, &parts, &bytes).await;
     }
     let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let caller = match inner.caller(given) {
-        Some(caller) => caller,
-        None => return written(&(401, json!({ "message": "Bad credentials" })), &[]),
+    let Some(caller) = inner.caller(given) else {
+        return written(&(401, json!({ "message": "Bad credentials" })), &[]);
     };
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let query: Vec<(String, String)> = pairs(parts.uri.query().unwrap_or(""));
@@ -175,7 +186,7 @@ async fn limited(inner: &Inner, ask: &Ask<'_>, operation: &str, reply: impl Fn()
             writes.push(now);
             let recent = writes.iter().filter(|at| now.duration_since(**at).as_secs() < 60).count();
             if recent > 80 {
-                inner.wrong_in(&mut state, format!("installation {id} wrote {recent} times within a minute"));
+                state.wrong.push(format!("installation {id} wrote {recent} times within a minute"));
             }
         }
         state.trouble(operation)
@@ -323,10 +334,6 @@ impl Inner {
     /// Remembers what no GitHub would take.
     pub(super) fn wrong(&self, what: String) {
         self.state().wrong.push(what);
-    }
-
-    fn wrong_in(&self, state: &mut State, what: String) {
-        state.wrong.push(what);
     }
 }
 

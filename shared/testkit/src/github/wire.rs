@@ -39,31 +39,37 @@ pub(super) fn user(user: Option<&User>) -> Value {
 
 pub(super) fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
     let html = format!("https://github.test/{}/issues/{}#issuecomment-{}", repo.name, comment.number, comment.id);
-    put(example("issues/get-comment", 200), &[
-        ("/id", json!(comment.id)),
-        ("/node_id", json!(format!("IC_{}", comment.id))),
-        ("/body", json!(comment.body)),
-        ("/html_url", json!(html)),
-        ("/user", user(state.user(comment.by))),
-        ("/created_at", time(comment.created)),
-        ("/updated_at", time(comment.updated)),
-    ])
+    put(
+        example("issues/get-comment", 200),
+        &[
+            ("/id", json!(comment.id)),
+            ("/node_id", json!(format!("IC_{}", comment.id))),
+            ("/body", json!(comment.body)),
+            ("/html_url", json!(html)),
+            ("/user", user(state.user(comment.by))),
+            ("/created_at", time(comment.created)),
+            ("/updated_at", time(comment.updated)),
+        ],
+    )
 }
 
 pub(super) fn remark(state: &State, repo: &Repo, comment: &Comment) -> Value {
     let (path, line) = comment.at.clone().unwrap_or_default();
-    let mut whole = put(example("pulls/get-review-comment", 200), &[
-        ("/id", json!(comment.id)),
-        ("/node_id", json!(format!("PRRC_{}", comment.id))),
-        ("/body", json!(comment.body)),
-        ("/path", json!(path)),
-        ("/line", json!(line)),
-        ("/pull_request_review_id", json!(comment.review)),
-        ("/user", user(state.user(comment.by))),
-        ("/created_at", time(comment.created)),
-        ("/updated_at", time(comment.updated)),
-        ("/html_url", json!(format!("https://github.test/{}/pull/{}#r{}", repo.name, comment.number, comment.id))),
-    ]);
+    let mut whole = put(
+        example("pulls/get-review-comment", 200),
+        &[
+            ("/id", json!(comment.id)),
+            ("/node_id", json!(format!("PRRC_{}", comment.id))),
+            ("/body", json!(comment.body)),
+            ("/path", json!(path)),
+            ("/line", json!(line)),
+            ("/pull_request_review_id", json!(comment.review)),
+            ("/user", user(state.user(comment.by))),
+            ("/created_at", time(comment.created)),
+            ("/updated_at", time(comment.updated)),
+            ("/html_url", json!(format!("https://github.test/{}/pull/{}#r{}", repo.name, comment.number, comment.id))),
+        ],
+    );
     if let Some(map) = whole.as_object_mut() {
         match comment.reply_to {
             Some(id) => map.insert("in_reply_to_id".to_owned(), json!(id)),
@@ -93,16 +99,19 @@ pub(super) fn issue(state: &State, repo: &Repo, number: u64, issue: &Issue) -> V
     let base = example("issues/get", 200);
     let label = base.pointer("/labels/0").cloned().unwrap_or_default();
     let labels = issue.labels.iter().map(|name| put(label.clone(), &[("/name", json!(name))]));
-    let mut whole = put(base, &[
-        ("/number", json!(number)),
-        ("/title", json!(issue.title)),
-        ("/body", json!(issue.body)),
-        ("/state", json!(if issue.open { "open" } else { "closed" })),
-        ("/labels", labels.collect()),
-        ("/user", user(state.user(issue.by))),
-        ("/updated_at", time(issue.updated)),
-        ("/html_url", json!(format!("https://github.test/{}/issues/{number}", repo.name))),
-    ]);
+    let mut whole = put(
+        base,
+        &[
+            ("/number", json!(number)),
+            ("/title", json!(issue.title)),
+            ("/body", json!(issue.body)),
+            ("/state", json!(if issue.open { "open" } else { "closed" })),
+            ("/labels", labels.collect()),
+            ("/user", user(state.user(issue.by))),
+            ("/updated_at", time(issue.updated)),
+            ("/html_url", json!(format!("https://github.test/{}/issues/{number}", repo.name))),
+        ],
+    );
     if let Some(map) = whole.as_object_mut() {
         map.remove("pull_request");
     }
@@ -110,11 +119,8 @@ pub(super) fn issue(state: &State, repo: &Repo, number: u64, issue: &Issue) -> V
 }
 
 pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &str, listed: bool) -> Value {
-    let base = if listed {
-        example("pulls/list", 200).get(0).cloned().unwrap_or_default()
-    } else {
-        example("pulls/get", 200)
-    };
+    let base =
+        if listed { example("pulls/list", 200).get(0).cloned().unwrap_or_default() } else { example("pulls/get", 200) };
     let mut parts = vec![
         ("/number", json!(number)),
         ("/node_id", json!(format!("PR_{}_{number}", repo.id))),
@@ -140,17 +146,20 @@ pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &
 
 pub(super) fn check(check: &Check) -> Value {
     let app = put(example("apps/get-authenticated", 200), &[("/id", json!(check.app)), ("/slug", json!(SLUG))]);
-    put(example("checks/create", 201), &[
-        ("/id", json!(check.id)),
-        ("/name", json!(check.name)),
-        ("/head_sha", json!(check.head)),
-        ("/external_id", json!(check.external)),
-        ("/status", json!(if check.done { "completed" } else { "in_progress" })),
-        ("/conclusion", json!(check.conclusion)),
-        ("/output/title", json!(check.title)),
-        ("/output/summary", json!(check.summary)),
-        ("/app", app),
-    ])
+    put(
+        example("checks/create", 201),
+        &[
+            ("/id", json!(check.id)),
+            ("/name", json!(check.name)),
+            ("/head_sha", json!(check.head)),
+            ("/external_id", json!(check.external)),
+            ("/status", json!(if check.done { "completed" } else { "in_progress" })),
+            ("/conclusion", json!(check.conclusion)),
+            ("/output/title", json!(check.title)),
+            ("/output/summary", json!(check.summary)),
+            ("/app", app),
+        ],
+    )
 }
 
 /// The App itself.

@@ -9,7 +9,9 @@ use super::{ACCOUNT, Comment, File, Inner, Issue, Reply, State, missing};
 
 pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
     let all = query.split('&').filter(|part| !part.is_empty());
-    all.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(k, v)| (k.to_owned(), v.replace("%2C", ","))).collect()
+    all.map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(k, v)| (k.to_owned(), v.replace("%2C", ",")))
+        .collect()
 }
 
 /// What a permission is called that an operation needs.
@@ -36,7 +38,10 @@ pub(super) fn token(inner: &Inner, body: &Value) -> Reply {
     let number = state.id();
     state.refresh = Some(format!("refresh-{number}"));
     state.access = Some(format!("access-{number}"));
-    (200, json!({ "access_token": state.access, "refresh_token": state.refresh, "expires_in": 3600, "token_type": "Bearer" }))
+    (
+        200,
+        json!({ "access_token": state.access, "refresh_token": state.refresh, "expires_in": 3600, "token_type": "Bearer" }),
+    )
 }
 
 /// The site's webhooks, which an administrator may list and add to.
@@ -66,7 +71,10 @@ pub(super) fn answer(
         if permission == "BROWSE_PROJECTS" {
             return missing();
         }
-        return (403, json!({ "errorMessages": [format!("You do not have the permission {permission}.")], "errors": {} }));
+        return (
+            403,
+            json!({ "errorMessages": [format!("You do not have the permission {permission}.")], "errors": {} }),
+        );
     }
     match operation {
         "getCurrentUser" => (200, me(&state)),
@@ -131,9 +139,8 @@ pub(super) fn comment(state: &State, comment: &Comment, properties: bool) -> Val
 /// Words as a person's editor makes a document of them.
 pub(super) fn document(text: &str) -> Value {
     let paragraphs = text.split("\n\n").filter(|part| !part.trim().is_empty());
-    let content: Vec<Value> = paragraphs
-        .map(|part| json!({ "type": "paragraph", "content": [{ "type": "text", "text": part }] }))
-        .collect();
+    let content: Vec<Value> =
+        paragraphs.map(|part| json!({ "type": "paragraph", "content": [{ "type": "text", "text": part }] })).collect();
     json!({ "type": "doc", "version": 1, "content": content })
 }
 
@@ -217,8 +224,10 @@ fn moved(state: &mut State, (operation, key, issue): (&str, &str, &Issue), body:
         .map(|(at, (_, to))| (at + 11, to.clone()))
         .collect();
     if operation == "getTransitions" {
-        let all: Vec<Value> =
-            ways.iter().map(|(id, to)| json!({ "id": id.to_string(), "name": format!("Move to {to}"), "to": { "name": to } })).collect();
+        let all: Vec<Value> = ways
+            .iter()
+            .map(|(id, to)| json!({ "id": id.to_string(), "name": format!("Move to {to}"), "to": { "name": to } }))
+            .collect();
         return (200, json!({ "transitions": all }));
     }
     let id = body.pointer("/transition/id").and_then(Value::as_str).and_then(|id| id.parse().ok());
@@ -246,7 +255,10 @@ fn comments(
     let said = body.get("body").cloned().unwrap_or_default();
     let expanded = query.iter().any(|(name, value)| name == "expand" && value.contains("properties"));
     if matches!(operation, "addComment" | "updateComment") && said.to_string().len() > 32_767 {
-        return (400, json!({ "errorMessages": ["The entered text is too long."], "errors": { "comment": "CONTENT_LIMIT_EXCEEDED" } }));
+        return (
+            400,
+            json!({ "errorMessages": ["The entered text is too long."], "errors": { "comment": "CONTENT_LIMIT_EXCEEDED" } }),
+        );
     }
     let Some(issue) = state.issues.get_mut(key) else { return missing() };
     match operation {

@@ -53,7 +53,11 @@ impl JiraHost {
             let mut state = self.inner.state();
             let Some(issue) = state.issues.get_mut(key) else { return 0 };
             let before = words(&issue.labels);
-            if on { issue.labels.insert(label.to_owned()) } else { issue.labels.remove(label) };
+            if on {
+                issue.labels.insert(label.to_owned())
+            } else {
+                issue.labels.remove(label)
+            };
             (before, words(&issue.labels))
         };
         let item = json!({ "field": "labels", "fieldId": "labels", "from": null, "fromString": before, "to": null, "toString": after });

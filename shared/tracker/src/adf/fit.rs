@@ -24,7 +24,9 @@ pub(super) fn fitting(blocks: Vec<Node>, around: &str) -> Vec<Node> {
         }
         let inner = std::mem::take(&mut block.content);
         block.content = match block.kind.as_str() {
-            "bulletList" | "orderedList" | "listItem" | "blockquote" | "panel" | "expand" => fitting(inner, &block.kind),
+            "bulletList" | "orderedList" | "listItem" | "blockquote" | "panel" | "expand" => {
+                fitting(inner, &block.kind)
+            }
             _ => inner,
         };
         if block.kind == "bulletList"

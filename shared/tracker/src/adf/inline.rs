@@ -1,5 +1,7 @@
 //! Runs of text with their marks, as Markdown: every mark closes where it can, and nothing written is taken for a sign.
 
+use std::fmt::Write as _;
+
 use super::{Mark, Node};
 
 /// Joins texts that are shown the same way, so that a run is one node.
@@ -131,12 +133,11 @@ impl Line {
         let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest + 1);
         let blank = text.chars().all(|c| c == ' ');
-        let padded = text.starts_with('`')
-            || text.ends_with('`')
-            || (text.starts_with(' ') && text.ends_with(' ') && !blank);
+        let padded =
+            text.starts_with('`') || text.ends_with('`') || (text.starts_with(' ') && text.ends_with(' ') && !blank);
         let pad = if padded { " " } else { "" };
         let text = self.piped(text);
-        self.text.push_str(&format!("{fence}{pad}{text}{pad}{fence}"));
+        let _ = write!(self.text, "{fence}{pad}{text}{pad}{fence}");
     }
 }
 
@@ -184,12 +185,12 @@ pub(super) fn markdown(nodes: &[Node], cell: bool) -> String {
                 let name = if name.starts_with('@') { name.to_owned() } else { format!("@{name}") };
                 line.bracket();
                 line.words(&name, false);
-                line.text.push_str(&format!("](accountid:{})", node.attr("id").unwrap_or_default()));
+                let _ = write!(line.text, "](accountid:{})", node.attr("id").unwrap_or_default());
             }
             ("emoji", _) => line.words(node.attr("text").or(node.attr("shortName")).unwrap_or_default(), opens),
             ("inlineCard", _) => {
                 let url = node.attr("url").unwrap_or_default();
-                line.text.push_str(&format!("<{url}>"));
+                let _ = write!(line.text, "<{url}>");
             }
             ("date", _) => line.words(node.attr("timestamp").unwrap_or_default(), opens),
             _ => {

@@ -6,6 +6,11 @@ mod read;
 mod write;
 
 #[cfg(test)]
+#[expect(
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "what came back is told; documents have many kinds of pieces"
+)]
 mod tests;
 
 use serde::{Deserialize, Serialize};

@@ -104,11 +104,7 @@ fn list(node: &Node, sign: &dyn Fn(u64) -> String) -> String {
     for (number, item) in (0u64..).zip(&node.content) {
         let sign = sign(number);
         let text = blocks(&item.content);
-        items.push(if text.is_empty() {
-            sign.trim_end().to_owned()
-        } else {
-            indented(&text, &sign, sign.len())
-        });
+        items.push(if text.is_empty() { sign.trim_end().to_owned() } else { indented(&text, &sign, sign.len()) });
     }
     items.join("\n")
 }
@@ -164,7 +160,11 @@ fn table(node: &Node) -> String {
 
 fn cell(node: &Node) -> String {
     let parts = node.content.iter().map(|inner| {
-        if inner.kind == "paragraph" { inline::markdown(&inner.content, true) } else { inline::markdown(&[Node::text(&inner.words(), Vec::new())], true) }
+        if inner.kind == "paragraph" {
+            inline::markdown(&inner.content, true)
+        } else {
+            inline::markdown(&[Node::text(&inner.words(), Vec::new())], true)
+        }
     });
     parts.collect::<Vec<_>>().join(" ")
 }

@@ -30,8 +30,17 @@ fn fits(node: &Node, around: &str) {
     let allowed: &[&str] = match around {
         "" => &["doc"],
         "doc" | "expand" => &[
-            "paragraph", "heading", "bulletList", "orderedList", "codeBlock", "blockquote", "rule", "panel", "table",
-            "taskList", "expand",
+            "paragraph",
+            "heading",
+            "bulletList",
+            "orderedList",
+            "codeBlock",
+            "blockquote",
+            "rule",
+            "panel",
+            "table",
+            "taskList",
+            "expand",
         ],
         "listItem" | "blockquote" => &["paragraph", "bulletList", "orderedList", "codeBlock"],
         "panel" => &["paragraph", "heading", "bulletList", "orderedList", "codeBlock", "rule"],
@@ -107,8 +116,18 @@ Folded.
     assert_eq!(
         kinds,
         [
-            "heading", "paragraph", "bulletList", "orderedList", "taskList", "table", "codeBlock", "blockquote", "panel",
-            "expand", "paragraph", "rule"
+            "heading",
+            "paragraph",
+            "bulletList",
+            "orderedList",
+            "taskList",
+            "table",
+            "codeBlock",
+            "blockquote",
+            "panel",
+            "expand",
+            "paragraph",
+            "rule"
         ]
     );
     let found = |pointer: &str| serde_json::to_value(&document).unwrap().pointer(pointer).cloned();
@@ -181,11 +200,14 @@ fn the_examples_of_common_mark_come_back_as_they_went() {
         words_of_html(example["html"].as_str().unwrap(), &first, &example["example"]);
     }
     assert!(changed.is_empty(), "{changed:#?}");
-    println!("{same} of {} examples come back as the same document; the others keep their words: {lost:?}", examples.len());
+    println!(
+        "{same} of {} examples come back as the same document; the others keep their words: {lost:?}",
+        examples.len()
+    );
     assert!(same >= 652, "{same}: {lost:#?}");
 }
 
-/// Every word that CommonMark's own rendering shows is in the document.
+/// Every word that `CommonMark`'s own rendering shows is in the document.
 fn words_of_html(html: &str, document: &Node, name: &Value) {
     let mut shown = String::new();
     let mut rest = html;
@@ -205,10 +227,45 @@ fn words_of_html(html: &str, document: &Node, name: &Value) {
 /// Pieces that documents are made of, the awkward ones among them.
 fn block() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "plain", "*em*", "**strong**", "~~gone~~", "`co|de`", "``a`b``", "a_b_c", "2 * 3 * 4", "<b>", "#tag", "1.",
-        "- x", "[l](https://e.x/a_b \"t\")", "![i](https://e.x)", "[r](x.md)", "a|b", "\\*", "&amp;", "&#32;", "***both***",
-        "**a*b*c**", "_x_y", "*a*b", "a**b**c", "~~*x*~~", "é*à*", "[@Ada](accountid:1)", "!", "\\", "`", "~", "==",
-        "**“q”**x", "a*“q”*b", "$x$", "http://e.x", "<https://e.x>", "[*l*](https://e.x)", "[`c`](https://e.x)",
+        "plain",
+        "*em*",
+        "**strong**",
+        "~~gone~~",
+        "`co|de`",
+        "``a`b``",
+        "a_b_c",
+        "2 * 3 * 4",
+        "<b>",
+        "#tag",
+        "1.",
+        "- x",
+        "[l](https://e.x/a_b \"t\")",
+        "![i](https://e.x)",
+        "[r](x.md)",
+        "a|b",
+        "\\*",
+        "&amp;",
+        "&#32;",
+        "***both***",
+        "**a*b*c**",
+        "_x_y",
+        "*a*b",
+        "a**b**c",
+        "~~*x*~~",
+        "é*à*",
+        "[@Ada](accountid:1)",
+        "!",
+        "\\",
+        "`",
+        "~",
+        "==",
+        "**“q”**x",
+        "a*“q”*b",
+        "$x$",
+        "http://e.x",
+        "<https://e.x>",
+        "[*l*](https://e.x)",
+        "[`c`](https://e.x)",
     ]);
     let line = prop::collection::vec(word, 1..7).prop_map(|words| words.join(" "));
     let tight = line.clone().prop_map(|line| line.replace(' ', ""));
@@ -228,11 +285,19 @@ fn block() -> impl Strategy<Value = String> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         let blocks = prop::collection::vec(inner, 1..4).prop_map(|blocks| blocks.join("\n\n"));
         let within = |prefix: &'static str, pad: &'static str, text: &str| {
-            text.lines().enumerate().map(|(n, line)| format!("{}{line}", if n == 0 { prefix } else { pad })).collect::<Vec<_>>().join("\n")
+            text.lines()
+                .enumerate()
+                .map(|(n, line)| format!("{}{line}", if n == 0 { prefix } else { pad }))
+                .collect::<Vec<_>>()
+                .join("\n")
         };
         prop_oneof![
             blocks.clone().prop_map(move |text| within("- ", "  ", &text)),
-            (blocks.clone(), blocks.clone()).prop_map(move |(a, b)| format!("{}\n{}", within("2. ", "   ", &a), within("3. ", "   ", &b))),
+            (blocks.clone(), blocks.clone()).prop_map(move |(a, b)| format!(
+                "{}\n{}",
+                within("2. ", "   ", &a),
+                within("3. ", "   ", &b)
+            )),
             blocks.clone().prop_map(move |text| within("> ", "> ", &text)),
             blocks.clone().prop_map(move |text| format!("> [!NOTE]\n{}", within("> ", "> ", &text))),
             blocks.prop_map(|text| format!("<details><summary>More</summary>\n\n{text}\n\n</details>")),

@@ -8,10 +8,8 @@ use super::{Mark, Node};
 
 /// Reads Markdown and makes a document of it.
 pub fn from_markdown(markdown: &str) -> Node {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_GFM;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_GFM;
     let mut writer = Writer::default();
     writer.stack.push(Node::of("doc", Vec::new()));
     for event in Parser::new_ext(markdown, options) {
@@ -32,8 +30,6 @@ struct Writer {
     html: Option<String>,
     /// Where links and images go that are open: address, title, and whether anything was said in it.
     links: Vec<(String, String)>,
-    /// Tags that were recognized and have no node of their own.
-    silent: usize,
 }
 
 /// Schemes of links that may be followed from Jira.
@@ -117,7 +113,6 @@ impl Writer {
                 Some(html) => html.push_str(&text),
                 None => self.html_block(&text),
             },
-            Event::InlineHtml(text) => self.say(&text),
             Event::SoftBreak | Event::HardBreak if self.top() == "heading" || self.in_cell() => self.say(" "),
             // In a comment a new line is one, on GitHub as here.
             Event::SoftBreak | Event::HardBreak => self.put(Node::of("hardBreak", Vec::new())),
@@ -130,7 +125,10 @@ impl Writer {
                     item.attrs.insert("state".to_owned(), json!(if done { "DONE" } else { "TODO" }));
                 }
             }
-            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.say(&text),
+            Event::InlineHtml(text)
+            | Event::FootnoteReference(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text) => self.say(&text),
         }
     }
 
@@ -138,6 +136,7 @@ impl Writer {
         self.stack.iter().any(|node| matches!(node.kind.as_str(), "tableCell" | "tableHeader"))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "tags of options that are not set never come")]
     fn start(&mut self, tag: Tag<'_>) {
         match tag {
             Tag::Paragraph => self.open(Node::of("paragraph", Vec::new())),
@@ -185,7 +184,8 @@ impl Writer {
                 self.settle();
                 self.html = Some(String::new());
             }
-            _ => self.silent += 1,
+            // What Markdown here is not read with.
+            _ => {}
         }
     }
 
@@ -242,6 +242,7 @@ impl Writer {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "tags of options that are not set never come")]
     fn end(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough => {
@@ -279,7 +280,7 @@ impl Writer {
                 self.close();
             }
             TagEnd::Paragraph | TagEnd::Heading(_) => self.close(),
-            _ => self.silent = self.silent.saturating_sub(1),
+            _ => {}
         }
     }
 

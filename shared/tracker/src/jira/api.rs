@@ -80,7 +80,9 @@ impl Answer {
         let (status, said) = (self.status.as_u16(), self.said());
         let (fault, say) = match status {
             403 => (Fault::Permission, format!("{what}: Jira does not allow our account to do this: {said}")),
-            404 => (Fault::Permission, format!("{what}: there is no such thing in Jira, or our account may not see it")),
+            404 => {
+                (Fault::Permission, format!("{what}: there is no such thing in Jira, or our account may not see it"))
+            }
             _ => (Fault::Invalid, format!("{what}: Jira refused (HTTP {status}): {said}")),
         };
         Failure::new(fault, say)

@@ -87,7 +87,8 @@ async fn check(api: &Api, project: Option<&str>) -> Result<Checked, Failure> {
     let path = format!("/rest/api/3/mypermissions?permissions={names}{within}");
     let all: Permissions = api.get(&path).await?.read("asking what we may do")?;
     let has = |name: &str| all.permissions.get(name).and_then(|p| p.get("havePermission")) == Some(&json!(true));
-    let missing = NEEDED.iter().filter(|(name, _)| !has(name)).map(|(name, why)| ((*name).to_owned(), (*why).to_owned()));
+    let missing =
+        NEEDED.iter().filter(|(name, _)| !has(name)).map(|(name, why)| ((*name).to_owned(), (*why).to_owned()));
     Ok(Checked { name: me.display_name, account: me.account_id, missing: missing.collect() })
 }
 
@@ -138,7 +139,10 @@ impl Jira {
             directory::store_jira(&self.engine, ctx, &row).await?;
         }
         let checked = check(&self.log_in(ctx, &row).await?, None).await?;
-        row = directory::jira(&self.engine, ctx).await?.filter(|stored| stored.api == row.api && stored.account.is_empty()).unwrap_or(row);
+        row = directory::jira(&self.engine, ctx)
+            .await?
+            .filter(|stored| stored.api == row.api && stored.account.is_empty())
+            .unwrap_or(row);
         row.account.clone_from(&checked.account);
         directory::store_jira(&self.engine, ctx, &row).await?;
         Ok(checked)

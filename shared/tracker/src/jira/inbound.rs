@@ -99,7 +99,8 @@ pub fn parse(body: &[u8], handle: &str, account: Option<&str>) -> Result<Inbound
             labels(&issue, at, added, Vec::new())?
         }
         ("jira:issue_updated", Some(issue)) => {
-            let assigned = |change: &Change| change.field == "assignee" && account.is_some() && change.to.as_deref() == account;
+            let assigned =
+                |change: &Change| change.field == "assignee" && account.is_some() && change.to.as_deref() == account;
             let to_us = delivery.changelog.iter().flat_map(|log| &log.items).any(assigned);
             let (mut added, removed) = label_changes(delivery.changelog);
             added.extend(to_us.then(|| handle.to_owned()));
@@ -156,12 +157,7 @@ fn label_changes(changelog: Option<Changelog>) -> (Vec<String>, Vec<String>) {
     (added, removed)
 }
 
-fn written(
-    issue: &Issue,
-    comment: Comment,
-    handle: &str,
-    account: Option<&str>,
-) -> Result<InboundNews, InboundError> {
+fn written(issue: &Issue, comment: Comment, handle: &str, account: Option<&str>) -> Result<InboundNews, InboundError> {
     if comment.created != comment.updated {
         return Ok(InboundNews::Ignored("the comment was edited after it was written"));
     }

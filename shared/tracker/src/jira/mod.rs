@@ -9,10 +9,10 @@ mod tickets;
 use std::sync::Arc;
 
 use domain::error::{Failure, Fault};
+use engine::Engine;
 use engine::directory::{self, JiraSite};
 use engine::port::Vault;
 use engine::tenancy::TenantCtx;
-use engine::Engine;
 
 pub use connect::{Checked, Credentials, EVENTS};
 pub use inbound::parse;

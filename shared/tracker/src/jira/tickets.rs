@@ -67,7 +67,7 @@ fn names(value: Option<&Value>) -> Vec<String> {
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Object(thing) => ["name", "value"].iter().find_map(|key| thing.get(*key)?.as_str().map(str::to_owned)),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     };
     match value {
         Some(Value::Array(all)) => all.iter().filter_map(one).collect(),

@@ -73,6 +73,7 @@ impl GitSource {
     }
 
     /// Reaches repositories of the GitHub App with tokens that are minted for each.
+    #[must_use]
     pub fn with_tokens(self, tokens: Option<Arc<dyn RepoTokens>>) -> Self {
         Self { tokens, ..self }
     }
@@ -83,7 +84,8 @@ impl GitSource {
             Failure::new(Fault::Permission, format!("`{}` is not connected to this tenant", target.repo))
         })?;
         if let Some(github) = &repository.github {
-            let missing = || Failure::new(Fault::Auth, "the GitHub App is not set up: its number and private key are missing");
+            let missing =
+                || Failure::new(Fault::Auth, "the GitHub App is not set up: its number and private key are missing");
             let tokens = self.tokens.as_ref().ok_or_else(missing)?;
             let location = tokens.address(&github.name);
             let token = tokens.to_read(ctx, &target.repo).await?;

@@ -38,7 +38,11 @@ impl Real {
                 let version = model.changes + 1;
                 let change_set = artifact(version, &format!("change {version}"));
                 let revised = stage == Stage::Revise;
-                if revised { Outcome::Revised { change_set, answer: None } } else { Outcome::Implemented { change_set } }
+                if revised {
+                    Outcome::Revised { change_set, answer: None }
+                } else {
+                    Outcome::Implemented { change_set }
+                }
             }
             Stage::Review => {
                 let gates = if coin { gates() } else { Vec::new() };
