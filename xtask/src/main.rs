@@ -3,6 +3,7 @@
 mod template;
 mod up;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
@@ -92,8 +93,33 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     let mut arguments = vec!["test", "--workspace", "--features", package::CLI, "--locked", "--"];
     arguments.extend(filter.iter().map(String::as_str));
     let python = python.display().to_string();
+    let tallies = target().join("debug/requests");
+    if tallies.exists() {
+        std::fs::remove_dir_all(&tallies).context("what was counted before cannot be removed")?;
+    }
     run("cargo", &arguments, &[("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python)])?;
+    requests(&tallies)?;
     if filter.is_empty() { simulate(&[]) } else { Ok(()) }
+}
+
+/// Tells how much of what was sent was held against published descriptions; a mistake would have failed its test.
+fn requests(tallies: &std::path::Path) -> anyhow::Result<()> {
+    let mut all: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for file in std::fs::read_dir(tallies).into_iter().flatten() {
+        for line in std::fs::read_to_string(file?.path())?.lines() {
+            let mut parts = line.split('\t').map(str::to_owned);
+            if let (Some(description), Some(operation), Some(count)) = (parts.next(), parts.next(), parts.next()) {
+                *all.entry((description, operation)).or_default() += count.parse::<usize>().unwrap_or(0);
+            }
+        }
+    }
+    let names: BTreeSet<&String> = all.keys().map(|(description, _)| description).collect();
+    for name in names {
+        let of = all.iter().filter(|((description, _), _)| description == name);
+        let (operations, count) = of.fold((0, 0), |(operations, sum), (_, count)| (operations + 1, sum + count));
+        println!("{name}: {count} requests of {operations} operations and their answers fit the description, 0 do not");
+    }
+    Ok(())
 }
 
 /// The simulation as it is optimized for many seeds.

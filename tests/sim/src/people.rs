@@ -11,6 +11,7 @@ use domain::principal::Role;
 use domain::state::{PauseReason, State};
 use domain::ticket::Ticket;
 use engine::directory::{self, MemberRow};
+use engine::inbound::Thread;
 use engine::port::PullRequestState;
 
 use crate::clockwork::{MINUTE, SECOND, Who};
@@ -136,6 +137,14 @@ impl People {
             0..=1 if !tidy => {
                 let path = if self.chance(300) { "src/c.txt" } else { "src/a.txt" };
                 let id = self.comments.fetch_add(2, Ordering::Relaxed);
+                let remark = Thread {
+                    id: (id + 1).to_string(),
+                    path: path.to_owned(),
+                    line: Some(1),
+                    body: "Here.".to_owned(),
+                    by: PEOPLE[3].id.to_owned(),
+                };
+                self.world.forge.remarked(&id.to_string(), remark);
                 for delivery in reviewed(&errand.firm, &PEOPLE[3], pull.number, id, path) {
                     send(&self.world, &self.post, &errand.firm, &delivery);
                 }

@@ -9,7 +9,7 @@ use webhooks::{Request, endpoint_secret, sign};
 
 use crate::clockwork::{MINUTE, Micros, SECOND, Who};
 use crate::port::held;
-use crate::scene::{Errand, Firm, LOGIN, Person, REPO};
+use crate::scene::{Errand, Firm, LOGIN, Person, REPO, REPO_ID};
 use crate::watch::CANARIES;
 use crate::world::{LABEL, World};
 
@@ -100,7 +100,7 @@ pub fn labelled(world: &World, errand: &Errand, by: &Person, set: bool) -> Deliv
         let body = json!({
             "action": if set { "labeled" } else { "unlabeled" }, "sender": user(by, &errand.firm),
             "issue": { "number": errand.number, "title": "Change a value", "body": "Change it.", "updated_at": at.to_string() },
-            "label": { "name": LABEL }, "repository": { "full_name": REPO } });
+            "label": { "name": LABEL }, "repository": { "id": REPO_ID, "full_name": REPO, "private": true } });
         return Delivery::github(&errand.firm, "issues", body);
     }
     let (from, to) = if set { ("", LABEL) } else { (LABEL, "") };
@@ -116,7 +116,7 @@ pub fn commented(world: &World, errand: &Errand, by: &Person, id: u64, text: &st
     let at = world.clockwork.at();
     if errand.github {
         let body = json!({
-            "action": "created", "sender": user(by, &errand.firm), "repository": { "full_name": REPO },
+            "action": "created", "sender": user(by, &errand.firm), "repository": { "id": REPO_ID, "full_name": REPO, "private": true },
             "issue": { "number": errand.number, "title": "Change a value", "body": "Change it." },
             "comment": { "id": id, "user": user(by, &errand.firm), "body": text, "created_at": at.to_string(), "updated_at": at.to_string() } });
         return Delivery::github(&errand.firm, "issue_comment", body);
@@ -132,7 +132,7 @@ pub fn commented(world: &World, errand: &Errand, by: &Person, id: u64, text: &st
 /// A pull request was closed.
 pub fn closed(firm: &Firm, number: u64, merged: bool) -> Delivery {
     let body = json!({
-        "action": "closed", "repository": { "full_name": REPO }, "sender": { "id": 1, "login": LOGIN, "type": "User" },
+        "action": "closed", "repository": { "id": REPO_ID, "full_name": REPO, "private": true }, "sender": { "id": 1, "login": LOGIN, "type": "User" },
         "pull_request": { "number": number, "merged": merged } });
     Delivery::github(firm, "pull_request", body)
 }
@@ -141,10 +141,10 @@ pub fn closed(firm: &Firm, number: u64, merged: bool) -> Delivery {
 pub fn reviewed(firm: &Firm, by: &Person, number: u64, id: u64, path: &str) -> [Delivery; 2] {
     let user = user(by, firm);
     let review = json!({
-        "action": "submitted", "sender": user, "repository": { "full_name": REPO }, "pull_request": { "number": number },
+        "action": "submitted", "sender": user, "repository": { "id": REPO_ID, "full_name": REPO, "private": true }, "pull_request": { "number": number },
         "review": { "id": id, "user": user, "body": "Please change this.", "state": "changes_requested" } });
     let remark = json!({
-        "action": "created", "sender": user, "repository": { "full_name": REPO }, "pull_request": { "number": number },
+        "action": "created", "sender": user, "repository": { "id": REPO_ID, "full_name": REPO, "private": true }, "pull_request": { "number": number },
         "comment": { "id": id + 1, "user": user, "body": "Here.", "path": path, "line": 1, "pull_request_review_id": id } });
     [
         Delivery::github(firm, "pull_request_review", review),
@@ -155,7 +155,7 @@ pub fn reviewed(firm: &Firm, by: &Person, number: u64, id: u64, path: &str) -> [
 /// The checks of a commit failed.
 pub fn checks_failed(firm: &Firm, number: u64, head: &str) -> Delivery {
     let body = json!({
-        "action": "completed", "repository": { "full_name": REPO }, "sender": { "id": 1, "login": LOGIN, "type": "User" },
+        "action": "completed", "repository": { "id": REPO_ID, "full_name": REPO, "private": true }, "sender": { "id": 1, "login": LOGIN, "type": "User" },
         "check_suite": { "head_sha": head, "conclusion": "failure", "pull_requests": [{ "number": number }] } });
     Delivery::github(firm, "check_suite", body)
 }

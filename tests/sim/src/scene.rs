@@ -9,7 +9,7 @@ use domain::name::{BranchName, RepoName, TrackerKey};
 use domain::path::RepoPath;
 use domain::policy::Policy;
 use domain::principal::Role;
-use engine::directory::{self, Connection, MemberRow, Repository};
+use engine::directory::{self, Connection, ForgeRepo, MemberRow, Repository};
 use engine::slot::SLOTS;
 use engine::tenancy::TenantCtx;
 
@@ -40,6 +40,9 @@ pub struct Person {
     pub role: Role,
     number: u64,
 }
+
+/// The number of the one repository; each tenant has one of its own under it.
+pub const REPO_ID: u64 = 77;
 
 /// Everybody there is, in each tenant; the last is no member.
 pub const PEOPLE: [Person; 6] = [
@@ -249,7 +252,14 @@ async fn tenant(engine: &engine::Engine, ctx: &TenantCtx, firm: &Firm, policy: &
         projects: vec!["SHOP".to_owned()],
         token: None,
         components: Vec::new(),
-        github: None,
+        github: Some(ForgeRepo {
+            installation: firm.installation,
+            id: None,
+            name: RepoName::parse(REPO).map_err(|error| bug(error.to_string()))?,
+            public: false,
+            seen: true,
+            follows: false,
+        }),
     };
     directory::store_repository(engine, ctx, &repository).await?;
     let connection = Connection::live(firm.id.clone(), 1);

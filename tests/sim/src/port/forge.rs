@@ -1,17 +1,20 @@
 //! Pull requests in memory: one open one a branch, lists that lag, people who merge and close.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::id::TenantId;
-use domain::name::CommitSha;
+use domain::name::{CommitSha, RepoName};
 use domain::ticket::{PullRequestRef, Target};
-use engine::port::{Capabilities, Forge, Opened, Permit, PullRequestState, PullRequestText};
+use engine::inbound::Thread;
+use engine::port::{Access, Capabilities, Checks, Forge, Opened, Permit, Person, PullRequestState, PullRequestText};
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{Clockwork, Micros, Op, SECOND};
 use crate::port::{failure, held};
+use crate::scene::PEOPLE;
 use crate::watch::Watch;
 
 /// One pull request.
@@ -34,6 +37,8 @@ struct State {
     pulls: Vec<Pull>,
     /// Why nobody of ours may write, while that is so.
     refuses: Vec<(TenantId, Fault)>,
+    /// What was remarked in each review, by its number.
+    remarks: BTreeMap<String, Thread>,
 }
 
 /// The forge of one run.
@@ -70,6 +75,11 @@ impl SimForge {
             }
             Some(_) | None => false,
         }
+    }
+
+    /// A person remarked something in a review.
+    pub fn remarked(&self, review: &str, thread: Thread) {
+        held(&self.state).remarks.insert(review.to_owned(), thread);
     }
 
     /// Has the forge refuse our writes for a tenant, or take them again.
@@ -219,6 +229,51 @@ impl Forge for SimForge {
             Ok(done) => done,
             Err(harm) => Err(failure(&self.clockwork, "updating a pull request", harm, true)),
         }
+    }
+
+    async fn ready(&self, ctx: &TenantCtx, _target: &Target, _number: u64) -> Result<(), Failure> {
+        self.watch.acts_for("a forge", ctx.tenant());
+        let done = self.clockwork.call(Op::effect("forge.ready"), || ()).await;
+        done.map_err(|harm| failure(&self.clockwork, "making a draft ready", harm, true))
+    }
+
+    async fn mergeable(&self, ctx: &TenantCtx, _target: &Target, _number: u64) -> Result<Option<bool>, Failure> {
+        self.watch.acts_for("a forge", ctx.tenant());
+        let look = || self.clockwork.chance(500).then(|| !self.clockwork.chance(300));
+        let found = self.clockwork.call(Op::read("forge.mergeable"), look).await;
+        found.map_err(|harm| failure(&self.clockwork, "looking for conflicts", harm, false))
+    }
+
+    async fn checks(&self, ctx: &TenantCtx, _repo: &RepoName, head: &CommitSha) -> Result<Option<Checks>, Failure> {
+        self.watch.acts_for("a forge", ctx.tenant());
+        let look = || match self.clockwork.below(3) {
+            0 => Checks { total: 2, running: 1, passed: 1, failed: Vec::new() },
+            1 => Checks { total: 1, running: 0, passed: 1, failed: Vec::new() },
+            _ => Checks { total: 1, running: 0, passed: 0, failed: vec![("ci".to_owned(), head.to_string())] },
+        };
+        let found = self.clockwork.call(Op::read("forge.checks"), look).await;
+        found.map(Some).map_err(|harm| failure(&self.clockwork, "reading checks", harm, false))
+    }
+
+    async fn remarks(
+        &self,
+        ctx: &TenantCtx,
+        _repo: &RepoName,
+        _number: u64,
+        review: &str,
+    ) -> Result<Option<Vec<Thread>>, Failure> {
+        self.watch.acts_for("a forge", ctx.tenant());
+        let look = || held(&self.state).remarks.get(review).cloned().into_iter().collect();
+        let found = self.clockwork.call(Op::read("forge.remarks"), look).await;
+        found.map(Some).map_err(|harm| failure(&self.clockwork, "reading a review", harm, false))
+    }
+
+    async fn access(&self, ctx: &TenantCtx, _repo: &RepoName, who: &Person) -> Result<Option<Access>, Failure> {
+        self.watch.acts_for("a forge", ctx.tenant());
+        // The last of the people is a stranger here as there.
+        let look = || if who.id % 1_000 < PEOPLE.len() as u64 { Access::Admin } else { Access::None };
+        let found = self.clockwork.call(Op::read("forge.access"), look).await;
+        found.map(Some).map_err(|harm| failure(&self.clockwork, "asking what a person may do", harm, false))
     }
 
     async fn close(&self, ctx: &TenantCtx, target: &Target, number: u64) -> Result<(), Failure> {

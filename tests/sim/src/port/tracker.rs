@@ -1,5 +1,6 @@
 //! Comments in memory: lists that lag, people who edit and delete.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use domain::error::Failure;
 use domain::id::TenantId;
 use domain::name::TrackerKey;
-use engine::port::{Place, Posted, Tracker, Words};
+use engine::port::{Phase, Place, Posted, Progress, Reaction, Said, Tracker, Words};
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{Clockwork, Micros, Op, SECOND};
@@ -32,12 +33,25 @@ pub struct SimTracker {
     clockwork: Clockwork,
     watch: Arc<Watch>,
     comments: Mutex<Vec<Comment>>,
+    fields: Mutex<BTreeMap<(TenantId, TrackerKey), Phase>>,
 }
 
 impl SimTracker {
     /// No comment yet.
     pub fn new(clockwork: Clockwork, watch: Arc<Watch>) -> Self {
-        Self { clockwork, watch, comments: Mutex::default() }
+        Self { clockwork, watch, comments: Mutex::default(), fields: Mutex::default() }
+    }
+
+    /// What a ticket's own fields show.
+    pub fn shows(&self, tenant: &TenantId, key: &TrackerKey) -> Option<Phase> {
+        held(&self.fields).get(&(tenant.clone(), key.clone())).copied()
+    }
+
+    /// An effect that leaves nothing to look at.
+    async fn does(&self, ctx: &TenantCtx, what: &'static str) -> Result<(), Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        let done = self.clockwork.call(Op::effect(what), || ()).await;
+        done.map_err(|harm| failure(&self.clockwork, what, harm, true))
     }
 
     /// Every comment that is there.
@@ -148,5 +162,24 @@ impl Tracker for SimTracker {
         };
         let removed = self.clockwork.call(Op::effect("tracker.delete"), remove).await;
         removed.map_err(|harm| failure(&self.clockwork, "removing a comment", harm, true))
+    }
+
+    async fn fold(&self, ctx: &TenantCtx, _place: &Place, _id: &str) -> Result<(), Failure> {
+        self.does(ctx, "tracker.fold").await
+    }
+
+    async fn resolve(&self, ctx: &TenantCtx, _place: &Place) -> Result<(), Failure> {
+        self.does(ctx, "tracker.resolve").await
+    }
+
+    async fn react(&self, ctx: &TenantCtx, _said: &Said, _reaction: Reaction) -> Result<(), Failure> {
+        self.does(ctx, "tracker.react").await
+    }
+
+    async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
+        self.does(ctx, "tracker.advance").await?;
+        held(&self.fields).insert((ctx.tenant().clone(), key.clone()), to.phase);
+        // Now and then the tracker allows less than was asked for.
+        Ok(self.clockwork.chance(100).then(|| "The status stays.".to_owned()).into_iter().collect())
     }
 }
