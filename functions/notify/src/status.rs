@@ -1,9 +1,10 @@
 //! Where a ticket stands: the one status comment on each surface, the checks of its commit, the ticket's own fields.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use domain::decide::Notice;
-use domain::error::Failure;
+use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
@@ -11,6 +12,8 @@ use engine::directory;
 use engine::key::Key;
 use engine::port::{Conclusion, Condition, Item, Phase, Place, Progress, TableError, Write};
 use engine::tenancy::TenantCtx;
+use engine::ticket::{SKEW, in_time};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::write::post;
@@ -161,10 +164,14 @@ fn phase(state: &State) -> Phase {
     }
 }
 
-/// Most times the fields are brought up to date again because somebody else did at the same moment.
-const AGAIN: usize = 4;
+/// How long one writer of a ticket's fields keeps others out.
+const LEASE: SignedDuration = SignedDuration::from_secs(120);
+/// Longest that bringing them up to date takes: a few remote calls.
+const CALLS: Duration = Duration::from_secs(50);
 
 /// Brings the ticket's own fields up to date; what is not allowed is said once.
+///
+/// One writer at a time, and one that was begun and not heard of again is done again: fields never go back.
 async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<Option<u32>, Failure> {
     let home = place_of(ticket);
     if let Place::Machine(_) = home {
@@ -172,44 +179,57 @@ async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<
     }
     let engine = &function.engine;
     let row = Key::of(ctx, &format!("SAID#{home}"), format!("{}-phase", ticket.id));
-    let mut crossed = false;
-    for _ in 0..AGAIN {
-        let Some(now) = engine::ticket::load(engine, ctx, &ticket.id).await? else {
-            return Ok(None);
-        };
-        let (to, version) = (progress(&now.ticket), now.ticket.version);
-        let shown = json!({ "phase": to.phase, "pull_request": to.pull_request });
-        let before = engine.table.get(&row).await?;
-        if !crossed && before.as_ref().is_some_and(|item| item.body == shown) {
-            // Shown once: whoever changes the fields afterwards means it.
-            return Ok(None);
-        }
-        let refused = function.tracker.advance(ctx, &ticket.key, &to).await?;
-        let mut wait = None;
-        for (number, text) in refused.into_iter().enumerate() {
-            let say = Say::new(format!("{}-cannot-{:?}-{number}", ticket.id, to.phase).to_lowercase(), text);
-            wait = wait.max(post(function, ctx, &home, 0, &say).await?);
-        }
-        if wait.is_some() {
-            return Ok(wait);
-        }
-        let mut item = Item::new(row.clone(), shown);
-        item.version = before.as_ref().map_or(1, |item| item.version + 1);
-        let when =
-            before.map_or(Condition::NotExists { now: engine.clock.now() }, |item| Condition::VersionIs(item.version));
-        match engine.table.transact(vec![Write::Put { item, when: vec![when] }]).await {
-            Ok(()) => {
-                let after = engine::ticket::load(engine, ctx, &ticket.id).await?;
-                if after.is_none_or(|after| after.ticket.version == version) {
-                    return Ok(None);
-                }
-            }
-            // Somebody else showed something else meanwhile: what is true now is shown once more.
-            Err(TableError::Condition { .. }) => crossed = true,
-            Err(error) => return Err(error.into()),
-        }
+    let before = engine.table.get(&row).await?;
+    let now = engine.clock.now();
+    let until = before.as_ref().and_then(|item| item.lease_until);
+    // A lease that seems longer than any was taken before the clock was set back.
+    if until.is_some_and(|until| until > now && until <= now + LEASE + SKEW) {
+        return Ok(Some(2));
     }
-    Ok(Some(1))
+    let Some(fresh) = engine::ticket::load(engine, ctx, &ticket.id).await? else {
+        return Ok(None);
+    };
+    let to = progress(&fresh.ticket);
+    let shown = json!({ "phase": to.phase, "pull_request": to.pull_request });
+    if before.as_ref().is_some_and(|item| item.body == shown) {
+        // Shown once: whoever changes the fields afterwards means it.
+        return Ok(None);
+    }
+    let mut when = vec![Condition::NotBefore(until.map_or(now, |until| until.max(now)))];
+    when.push(before.as_ref().map_or(Condition::NotExists { now }, |item| Condition::VersionIs(item.version)));
+    let mut item = before.unwrap_or_else(|| Item::new(row, json!({})));
+    (item.version, item.fence) = (item.version + 1, item.fence + 1);
+    item.lease_until = Some(now + LEASE);
+    item.body = json!({ "begun": now });
+    if !put(function, item.clone(), when).await? {
+        return Ok(Some(1));
+    }
+    if !in_time(engine.clock.now(), now + LEASE, CALLS) {
+        return Err(Failure::new(Fault::Transient, "there was no time left to bring a ticket's fields up to date"));
+    }
+    let refused = function.tracker.advance(ctx, &ticket.key, &to).await?;
+    let mut wait = None;
+    for (number, text) in refused.into_iter().enumerate() {
+        let say = Say::new(format!("{}-cannot-{:?}-{number}", ticket.id, to.phase).to_lowercase(), text);
+        wait = wait.max(post(function, ctx, &home, 0, &say).await?);
+    }
+    let fence = vec![Condition::FenceIs(item.fence)];
+    item.version += 1;
+    item.lease_until = None;
+    // What could not be said yet is done again, words included.
+    if wait.is_none() {
+        item.body = shown;
+    }
+    Ok(if put(function, item, fence).await? { wait } else { Some(1) })
+}
+
+/// Writes the row of a ticket's fields; says whether nobody else did.
+async fn put(function: &Notify, item: Item, when: Vec<Condition>) -> Result<bool, Failure> {
+    match function.engine.table.transact(vec![Write::Put { item, when }]).await {
+        Ok(()) => Ok(true),
+        Err(TableError::Condition { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the fields of a ticket shall show.

@@ -14,5 +14,6 @@ pub mod port;
 pub mod provider;
 pub mod run;
 pub mod scene;
+mod shown;
 pub mod watch;
 pub mod world;

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use domain::error::Fault;
 use domain::hash::ContentHash;
-use domain::principal::Via;
 use domain::state::{PauseReason, State};
 use domain::ticket::Ticket;
 use engine::key::Key;
-use engine::port::Phase;
 
 use crate::clockwork::{Clockwork, MINUTE, Micros, Runner, SECOND, Who};
 use crate::fault::{Faults, Harm};
@@ -265,7 +263,7 @@ impl Run {
     fn verdict(&self) {
         if self.ok() {
             self.told();
-            self.shown();
+            crate::shown::check(&self.world, self.uninstalled());
             self.accepted();
             self.world.watch.rests(&self.world.table);
         }
@@ -350,19 +348,6 @@ impl Run {
         }
     }
 
-    /// A ticket's own fields show at the end what became of it.
-    fn shown(&self) {
-        let all = self.world.watch.tickets();
-        for ticket in all.iter().filter(|ticket| ticket.state == State::Completed && ticket.via != Via::Cli) {
-            let alone =
-                all.iter().filter(|other| other.tenant == ticket.tenant && other.key == ticket.key).count() == 1;
-            let shows = self.world.tracker.shows(&ticket.tenant, &ticket.key);
-            if alone && shows != Some(Phase::Done) && !self.uninstalled() {
-                self.world.watch.breaks(4, format!("{} is done, and its fields show {shows:?}", ticket.key));
-            }
-        }
-    }
-
     /// Every delivery that was answered with 202 has an outcome.
     fn accepted(&self) {
         for (firm, delivery) in self.post.accepted() {
@@ -407,7 +392,7 @@ impl Run {
         self.settled();
         if self.ok() {
             self.told();
-            self.shown();
+            crate::shown::check(&self.world, self.uninstalled());
         }
     }
 }

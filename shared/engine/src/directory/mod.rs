@@ -1,6 +1,7 @@
 //! Who is who: tenants, their settings, members, repositories and connections.
 
 mod known;
+mod pull;
 mod site;
 
 use domain::error::{Failure, Fault};
@@ -19,6 +20,7 @@ use crate::port::{Condition, Index, Item, Person, Write};
 use crate::tenancy::TenantCtx;
 
 pub use known::known_as;
+pub use pull::{pull_request_write, ticket_of_pull_request};
 pub use site::{JiraLogin, JiraSite, JiraStatuses, jira, replace_jira, store_jira};
 
 /// A connected repository.
@@ -378,25 +380,4 @@ pub async fn tenant_of_endpoint(
     let connection: Option<Connection> = row(engine, &Key::endpoint(id)).await?;
     let live = connection.filter(|c| !c.revoked && c.generation == generation);
     Ok(live.map(|c| TenantCtx::proven(c.tenant)))
-}
-
-/// Remembers which ticket a pull request belongs to; committed with the ticket.
-pub fn pull_request_write(ctx: &TenantCtx, repo: &RepoName, number: u64, ticket: &domain::id::TicketId) -> Write {
-    let key = Key::of(ctx, &format!("PULL#{repo}"), format!("{number:010}"));
-    Write::Put { item: Item::new(key, json!({ "ticket": ticket })), when: Vec::new() }
-}
-
-/// Finds the ticket a pull request belongs to.
-pub async fn ticket_of_pull_request(
-    engine: &Engine,
-    ctx: &TenantCtx,
-    repo: &RepoName,
-    number: u64,
-) -> Result<Option<domain::id::TicketId>, Failure> {
-    #[derive(Deserialize)]
-    struct Pull {
-        ticket: domain::id::TicketId,
-    }
-    let key = Key::of(ctx, &format!("PULL#{repo}"), format!("{number:010}"));
-    Ok(row::<Pull>(engine, &key).await?.map(|pull| pull.ticket))
 }

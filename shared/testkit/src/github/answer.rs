@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::serve::{Ask, Caller, Reply, missing, refused};
-use super::state::{Check, Comment, Token};
-use super::{bot, pulls, repository, wire};
+use super::state::{Comment, Token};
+use super::{bot, checks, pulls, repository, wire};
 
 /// Carries out an operation that is allowed.
 pub(super) fn answer(ask: &Ask<'_>, operation: &str) -> Reply {
@@ -14,7 +14,7 @@ pub(super) fn answer(ask: &Ask<'_>, operation: &str) -> Reply {
         Some(("pulls", name)) => pulls::answer(ask, name),
         Some(("issues", name)) => issues(ask, name),
         Some(("reactions", name)) => react(ask, name),
-        Some(("checks", name)) => checks(ask, name),
+        Some(("checks", name)) => checks::answer(ask, name),
         _ => others(ask, operation),
     }
 }
@@ -304,57 +304,6 @@ fn react(ask: &Ask<'_>, name: &str) -> Reply {
     let Some(reactions) = reactions else { return missing() };
     let status = if reactions.insert((us, content.clone())) { 201 } else { 200 };
     (status, wire::like(&format!("reactions/{name}"), 201, &[("/content", json!(content))]))
-}
-
-fn checks(ask: &Ask<'_>, name: &str) -> Reply {
-    let mut state = ask.inner.state();
-    let fresh = state.id();
-    let Some(repo) = state.repo_mut(&ask.repo()) else { return missing() };
-    let part = |at: &str| ask.body.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let change = |check: &mut Check| {
-        check.done = part("/status") == "completed";
-        check.conclusion = check.done.then(|| part("/conclusion"));
-        (check.title, check.summary) = (part("/output/title"), part("/output/summary"));
-    };
-    match name {
-        "create" => {
-            let (name, head) = (part("/name"), part("/head_sha"));
-            let external = Some(part("/external_id")).filter(|id| !id.is_empty());
-            let mut check = Check {
-                id: fresh,
-                name,
-                head,
-                app: super::APP,
-                external,
-                done: false,
-                conclusion: None,
-                title: String::new(),
-                summary: String::new(),
-            };
-            change(&mut check);
-            repo.checks.push(check.clone());
-            (201, wire::check(&check))
-        }
-        "update" => {
-            let id = ask.number("check_run_id");
-            let Some(check) = repo.checks.iter_mut().find(|check| check.id == id && check.app == super::APP) else {
-                return missing();
-            };
-            change(check);
-            (200, wire::check(check))
-        }
-        _ => {
-            let app = ask.query("app_id").and_then(|id| id.parse::<u64>().ok());
-            let named = ask.query("check_name");
-            let ours = repo.checks.iter().filter(|check| {
-                check.head == ask.place("ref")
-                    && app.is_none_or(|app| check.app == app)
-                    && named.is_none_or(|n| check.name == n)
-            });
-            let list: Vec<Value> = ours.map(wire::check).collect();
-            (200, json!({ "total_count": list.len(), "check_runs": list }))
-        }
-    }
 }
 
 fn others(ask: &Ask<'_>, operation: &str) -> Reply {

@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "a JSON value answers with null to a name that it does not have")]
 
 mod answer;
+mod checks;
 mod graphql;
 mod hook;
 mod people;
