@@ -117,7 +117,9 @@ fn requests(tallies: &std::path::Path) -> anyhow::Result<()> {
     for name in names {
         let of = all.iter().filter(|((description, _), _)| description == name);
         let (operations, count) = of.fold((0, 0), |(operations, sum), (_, count)| (operations + 1, sum + count));
-        eprintln!("{name}: {count} requests of {operations} operations and their answers fit the description, 0 do not");
+        eprintln!(
+            "{name}: {count} requests of {operations} operations and their answers fit the description, 0 do not"
+        );
     }
     Ok(())
 }
