@@ -5,11 +5,10 @@ use domain::error::{Failure, Fault};
 use domain::id::{IdError, TicketId};
 use domain::input::{Happening, Input, Request};
 use domain::name::{BranchName, RepoName, TrackerKey};
-use domain::policy::Policy;
 use domain::principal::{Member, Principal, Role};
 use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
-use engine::directory::{self, ForgeRepo, Repository};
+use engine::directory::{self, Repository};
 use engine::inbound::TicketContext;
 use engine::port::{Place, Reaction, Said, SaidKind, TicketView, fresh};
 use engine::ticket::{guard, guard_write, latest};
@@ -133,7 +132,7 @@ async fn start(case: &Case<'_>, mut subject: Subject, member: &Member, heard: &H
     let id: TicketId = fresh(engine.ids.as_ref(), TicketId::PREFIX)
         .map_err(|error: IdError| Failure::new(Fault::Bug, error.to_string()))?;
     let guarded = guard(engine, &case.ctx, &subject.key).await?;
-    let shown = tells(&repository, &subject.key, &policy);
+    let shown = repository.may_tell(&subject.key, &policy);
     let Ok(branch) = branch_of(&subject, shown, guarded.is_some(), &id) else {
         return refuse(case, heard, "No branch name can be made of this ticket.".to_owned()).await;
     };
@@ -204,12 +203,6 @@ async fn seen(case: &Case<'_>, repository: Repository) -> Result<Repository, Fai
     let known = directory::known_as(&case.intake.engine, &case.ctx, installation, &named).await?;
     let another = || Failure::new(Fault::Permission, format!("`{}` is another repository by now", repository.name));
     known.filter(|known| known.name == repository.name).ok_or_else(another)
-}
-
-/// Whether a repository may show more of a ticket than its key: not where more people can read it than the ticket.
-fn tells(repository: &Repository, key: &TrackerKey, policy: &Policy) -> bool {
-    let open = repository.github.as_ref().is_some_and(ForgeRepo::is_open);
-    !open || policy.public_ticket_details || repository.is_home_of(key)
 }
 
 /// The ticket as it stands in its tracker; a tracker that cannot be asked now keeps nobody from starting.

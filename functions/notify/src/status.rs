@@ -48,11 +48,11 @@ pub(crate) async fn pull_request(function: &Notify, ctx: &TenantCtx, ticket: &Ti
     let Some(row) = directory::repository(&function.engine, ctx, &target.repo).await? else {
         return Ok(None);
     };
-    let Some(github) = &row.github else {
+    if row.github.is_none() {
         return Ok(None);
-    };
+    }
     let policy = directory::policy_of(&function.engine, ctx, Some(ticket)).await?;
-    let tells = !github.is_open() || policy.public_ticket_details || row.is_home_of(&ticket.key);
+    let tells = row.may_tell(&ticket.key, &policy);
     Ok(Some(Pull { repo: target.repo.clone(), number: pull.number, head: pull.head.clone(), tells }))
 }
 

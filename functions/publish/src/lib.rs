@@ -17,7 +17,6 @@ use domain::policy::Policy;
 use domain::principal::Role;
 use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
-use engine::directory::ForgeRepo;
 use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
 use engine::tenancy::TenantCtx;
@@ -201,8 +200,7 @@ impl Publish {
             Some(named) => directory::known_as(&self.engine, ctx, installation, &named).await?.unwrap_or(row),
             None => row,
         };
-        let open = row.github.as_ref().is_some_and(ForgeRepo::is_open);
-        Ok(!open || policy.public_ticket_details || row.is_home_of(&ticket.key))
+        Ok(row.may_tell(&ticket.key, policy))
     }
 
     /// Everything of the commit that is not the change itself; the same ticket always gives the same.

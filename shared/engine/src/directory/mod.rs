@@ -49,6 +49,12 @@ impl Repository {
     pub fn is_home_of(&self, key: &domain::name::TrackerKey) -> bool {
         key.as_str().split_once('#').is_some_and(|(repo, _)| repo == self.name.as_str())
     }
+
+    /// Whether it may show more of a ticket than its key: not where more people can read it than the ticket.
+    pub fn may_tell(&self, key: &domain::name::TrackerKey, policy: &Policy) -> bool {
+        let open = self.github.as_ref().is_some_and(ForgeRepo::is_open);
+        !open || policy.public_ticket_details || self.is_home_of(key)
+    }
 }
 
 /// A repository as GitHub knows it.

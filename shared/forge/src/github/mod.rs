@@ -70,8 +70,3 @@ fn issue(key: &TrackerKey) -> Option<(RepoName, u64)> {
     let (repo, number) = key.as_str().split_once('#')?;
     Some((RepoName::parse(repo).ok()?, number.parse().ok()?))
 }
-
-/// The repository that a ticket's key names, where the ticket is an issue of one.
-pub fn repository_of(key: &TrackerKey) -> Option<RepoName> {
-    issue(key).map(|(repo, _)| repo)
-}

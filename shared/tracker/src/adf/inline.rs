@@ -125,11 +125,7 @@ impl Line {
     }
 
     fn code(&mut self, text: &str) {
-        if std::mem::take(&mut self.closed) || self.text.ends_with('`') {
-            // Nothing joins a backtick that is a sign by itself.
-            self.text.push_str("&#8203;");
-            self.text.truncate(self.text.len() - "&#8203;".len());
-        }
+        self.closed = false;
         let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest + 1);
         let blank = text.chars().all(|c| c == ' ');
