@@ -1,18 +1,18 @@
 //! Where a ticket stands: the one status comment on each surface, the checks of its commit, the ticket's own fields.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::Arc;
 
 use domain::decide::Notice;
-use domain::error::{Failure, Fault};
+use domain::error::Failure;
 use domain::name::{CommitSha, RepoName};
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
 use engine::directory;
 use engine::key::Key;
-use engine::port::{Conclusion, Condition, Item, Phase, Place, Progress, TableError, Write};
+use engine::port::{Conclusion, Condition, Item, Permit, Phase, Place, Progress, TableError, Write};
 use engine::tenancy::TenantCtx;
-use engine::ticket::{SKEW, in_time};
+use engine::ticket::SKEW;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -166,8 +166,6 @@ fn phase(state: &State) -> Phase {
 
 /// How long one writer of a ticket's fields keeps others out.
 const LEASE: SignedDuration = SignedDuration::from_secs(120);
-/// Longest that bringing them up to date takes: a few remote calls.
-const CALLS: Duration = Duration::from_secs(50);
 
 /// Brings the ticket's own fields up to date; what is not allowed is said once.
 ///
@@ -204,10 +202,8 @@ async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<
     if !put(function, item.clone(), when).await? {
         return Ok(Some(1));
     }
-    if !in_time(engine.clock.now(), now + LEASE, CALLS) {
-        return Err(Failure::new(Fault::Transient, "there was no time left to bring a ticket's fields up to date"));
-    }
-    let refused = function.tracker.advance(ctx, &ticket.key, &to).await?;
+    let permit = Permit::new(Arc::clone(&engine.clock), now + LEASE);
+    let refused = function.tracker.advance(ctx, &ticket.key, &to, &permit).await?;
     let mut wait = None;
     for (number, text) in refused.into_iter().enumerate() {
         let say = Say::new(format!("{}-cannot-{:?}-{number}", ticket.id, to.phase).to_lowercase(), text);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::Failure;
 use domain::name::{RepoName, TrackerKey};
-use engine::port::{Place, Posted, Progress, Reaction, Reread, Said, TicketView, Tracker, Words};
+use engine::port::{Permit, Place, Posted, Progress, Reaction, Reread, Said, TicketView, Tracker, Words};
 use engine::tenancy::TenantCtx;
 use engine::{Engine, directory};
 
@@ -98,7 +98,13 @@ impl Tracker for Trackers {
         self.of(ctx, &Place::Ticket(key.clone())).await?.read(ctx, key).await
     }
 
-    async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
-        self.of(ctx, &Place::Ticket(key.clone())).await?.advance(ctx, key, to).await
+    async fn advance(
+        &self,
+        ctx: &TenantCtx,
+        key: &TrackerKey,
+        to: &Progress,
+        permit: &Permit,
+    ) -> Result<Vec<String>, Failure> {
+        self.of(ctx, &Place::Ticket(key.clone())).await?.advance(ctx, key, to, permit).await
     }
 }

@@ -9,6 +9,7 @@ use domain::name::{CommitSha, RepoName, TrackerKey};
 use domain::ticket::TicketText;
 use serde::{Deserialize, Serialize};
 
+use super::Permit;
 use crate::tenancy::TenantCtx;
 
 /// Where something is said.
@@ -254,7 +255,15 @@ pub trait Tracker: Send + Sync {
     }
 
     /// Brings a ticket's own fields up to date; says what it was not allowed to do, in sentences for people.
-    async fn advance(&self, _ctx: &TenantCtx, _key: &TrackerKey, _to: &Progress) -> Result<Vec<String>, Failure> {
+    ///
+    /// It takes several calls; the permit is asked before each that writes.
+    async fn advance(
+        &self,
+        _ctx: &TenantCtx,
+        _key: &TrackerKey,
+        _to: &Progress,
+        _permit: &Permit,
+    ) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::{RepoName, TrackerKey};
-use engine::port::{Conclusion, Place, Posted, Progress, Reaction, Reread, Said, SaidKind, TicketView, Tracker, Words};
+use engine::port::{
+    Conclusion, Permit, Place, Posted, Progress, Reaction, Reread, Said, SaidKind, TicketView, Tracker, Words,
+};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -300,8 +302,14 @@ impl Tracker for Github {
         self.view(ctx, key).await
     }
 
-    async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
-        self.bring_up_to_date(ctx, key, to).await
+    async fn advance(
+        &self,
+        ctx: &TenantCtx,
+        key: &TrackerKey,
+        to: &Progress,
+        permit: &Permit,
+    ) -> Result<Vec<String>, Failure> {
+        self.bring_up_to_date(ctx, key, to, permit).await
     }
 }
 

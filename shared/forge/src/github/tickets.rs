@@ -3,7 +3,7 @@
 use domain::error::Failure;
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
-use engine::port::{Phase, Progress, Remark, TicketView};
+use engine::port::{Permit, Phase, Progress, Remark, TicketView};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::json;
@@ -98,6 +98,7 @@ impl Github {
         ctx: &TenantCtx,
         key: &TrackerKey,
         to: &Progress,
+        permit: &Permit,
     ) -> Result<Vec<String>, Failure> {
         let Some((repo, number)) = issue(key) else {
             return Ok(Vec::new());
@@ -114,18 +115,21 @@ impl Github {
             Phase::Done | Phase::Ended => None,
         };
         if let Some(label) = wanted.filter(|label| !labels.iter().any(|has| has == label)) {
+            permit.holds()?;
             let body = json!({ "labels": [label] });
             guest.api.post(&guest.at(&format!("issues/{number}/labels")), body).await?.done("labelling an issue")?;
         }
         let old = [WORKING, IN_REVIEW].into_iter().filter(|label| wanted != Some(*label));
         for label in old.filter(|label| labels.iter().any(|has| has == label)) {
             let path = guest.at(&format!("issues/{number}/labels/{}", label.replace(':', "%3A")));
+            permit.holds()?;
             let answer = guest.api.delete(&path).await?;
             if !answer.is_missing() {
                 answer.done("removing a label")?;
             }
         }
         if to.phase == Phase::Done && open {
+            permit.holds()?;
             let body = json!({ "state": "closed", "state_reason": "completed" });
             guest.api.patch(&guest.at(&format!("issues/{number}")), body).await?.done("closing an issue")?;
         }

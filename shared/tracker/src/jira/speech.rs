@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::name::TrackerKey;
-use engine::port::{Place, Posted, Progress, Reread, Said, SaidKind, TicketView, Tracker, Words};
+use engine::port::{Permit, Place, Posted, Progress, Reread, Said, SaidKind, TicketView, Tracker, Words};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -171,7 +171,13 @@ impl Tracker for Jira {
         self.view(ctx, key).await
     }
 
-    async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
-        self.bring_up_to_date(ctx, key, to).await
+    async fn advance(
+        &self,
+        ctx: &TenantCtx,
+        key: &TrackerKey,
+        to: &Progress,
+        permit: &Permit,
+    ) -> Result<Vec<String>, Failure> {
+        self.bring_up_to_date(ctx, key, to, permit).await
     }
 }

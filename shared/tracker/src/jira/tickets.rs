@@ -4,7 +4,7 @@ use domain::error::Failure;
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
 use engine::directory::JiraSite;
-use engine::port::{Attachment, Phase, Progress, Remark, TicketView};
+use engine::port::{Attachment, Permit, Phase, Progress, Remark, TicketView};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -114,13 +114,16 @@ impl Jira {
         ctx: &TenantCtx,
         key: &TrackerKey,
         to: &Progress,
+        permit: &Permit,
     ) -> Result<Vec<String>, Failure> {
         let (site, api) = self.site(ctx).await?;
         let mut cannot = Vec::new();
+        permit.holds()?;
         label(&api, key, to.phase, &mut cannot).await?;
         if let Some((url, title)) = &to.pull_request {
             // The same id always names the same link, so that making it again changes it.
             let link = json!({ "globalId": format!("prfactory={key}"), "object": { "url": url, "title": title } });
+            permit.holds()?;
             let answer = api.post(&at(key, "/remotelink"), link).await?;
             if answer.is_forbidden() || answer.is_missing() {
                 cannot.push(format!("I may not link issues here, so the pull request is only named: {url}"));
@@ -135,7 +138,7 @@ impl Jira {
             Phase::Ended => &None,
         };
         if let Some(status) = status {
-            cannot.extend(moved(&api, key, status).await?);
+            cannot.extend(moved(&api, key, status, permit).await?);
         }
         Ok(cannot)
     }
@@ -191,7 +194,7 @@ async fn label(api: &Api, key: &TrackerKey, phase: Phase, cannot: &mut Vec<Strin
 }
 
 /// Moves the issue to a status by its name, in one step; says why where that cannot be.
-async fn moved(api: &Api, key: &TrackerKey, status: &str) -> Result<Option<String>, Failure> {
+async fn moved(api: &Api, key: &TrackerKey, status: &str, permit: &Permit) -> Result<Option<String>, Failure> {
     let now: Issue = api.get(&at(key, "?fields=status")).await?.read("reading the status")?;
     let is = field::<Status>(&now, "status").map(|status| status.name).unwrap_or_default();
     if is.eq_ignore_ascii_case(status) {
@@ -201,6 +204,7 @@ async fn moved(api: &Api, key: &TrackerKey, status: &str) -> Result<Option<Strin
     let Some(step) = all.transitions.iter().find(|step| step.to.name.eq_ignore_ascii_case(status)) else {
         return Ok(Some(format!("There is no step from *{is}* to *{status}* that I may take, so the status stays.")));
     };
+    permit.holds()?;
     let answer = api.post(&at(key, "/transitions"), json!({ "transition": { "id": step.id } })).await?;
     if answer.is_good() {
         return Ok(None);

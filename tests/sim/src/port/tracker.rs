@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::error::Failure;
 use domain::id::TenantId;
 use domain::name::TrackerKey;
-use engine::port::{Phase, Place, Posted, Progress, Reaction, Said, Tracker, Words};
+use engine::port::{Permit, Phase, Place, Posted, Progress, Reaction, Said, Tracker, Words};
 use engine::tenancy::TenantCtx;
 
 use crate::clockwork::{Clockwork, Micros, Op, SECOND};
@@ -176,9 +176,20 @@ impl Tracker for SimTracker {
         self.does(ctx, "tracker.react").await
     }
 
-    async fn advance(&self, ctx: &TenantCtx, key: &TrackerKey, to: &Progress) -> Result<Vec<String>, Failure> {
-        self.does(ctx, "tracker.advance").await?;
-        held(&self.fields).insert((ctx.tenant().clone(), key.clone()), to.phase);
+    async fn advance(
+        &self,
+        ctx: &TenantCtx,
+        key: &TrackerKey,
+        to: &Progress,
+        permit: &Permit,
+    ) -> Result<Vec<String>, Failure> {
+        self.watch.acts_for("a tracker", ctx.tenant());
+        let looked = self.clockwork.call(Op::read("tracker.look"), || ()).await;
+        looked.map_err(|harm| failure(&self.clockwork, "reading a ticket's fields", harm, false))?;
+        permit.holds()?;
+        let advance = || held(&self.fields).insert((ctx.tenant().clone(), key.clone()), to.phase);
+        let advanced = self.clockwork.call(Op::effect("tracker.advance"), advance).await;
+        advanced.map_err(|harm| failure(&self.clockwork, "bringing a ticket's fields up to date", harm, true))?;
         // Now and then the tracker allows less than was asked for.
         Ok(self.clockwork.chance(100).then(|| "The status stays.".to_owned()).into_iter().collect())
     }
