@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::AnalysisOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::error::Failure;
@@ -39,16 +39,16 @@ impl Work for Analyze {
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let tree = input.open(self.workspace.as_ref()).await?;
         let max = input.policy.max_questions;
-        let prompt = if input.checkpoint.is_none() {
+        let opening = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
             facts.max_questions = max;
-            render(PromptName::Analyze, &input.policy, &facts)
+            opening(PromptName::Analyze, &input.policy, &facts)
         } else {
-            String::new()
+            Vec::new()
         };
         let check = move |output: AnalysisOutput, _: &workspace::Jail| output.into_domain(max);
         let task =
-            Task { role: ModelRole::Analysis, tools: Tools::Read, prompt, changes: BTreeMap::new(), check: &check };
+            Task { role: ModelRole::Analysis, tools: Tools::Read, opening, changes: BTreeMap::new(), check: &check };
         let (analysis, questions) = match step(&self.engine, &task, tree, &input).await? {
             Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,

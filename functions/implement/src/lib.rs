@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::ChangeOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::change_set::{ChangeSet, FileChange};
@@ -44,16 +44,16 @@ impl Work for Implement {
             return Err(Failure::new(Fault::Bug, "nothing is changed without an approved plan"));
         }
         let tree = input.open(self.workspace.as_ref()).await?;
-        let (prompt, changes) = if input.checkpoint.is_none() {
+        let (opening, changes) = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.needed_plan()?;
             let facts = facts.with_repository(tree.as_ref());
-            (render(PromptName::Implement, &input.policy, &facts), self.so_far(&input, tree.as_ref()).await?)
+            (opening(PromptName::Implement, &input.policy, &facts), self.so_far(&input, tree.as_ref()).await?)
         } else {
-            (String::new(), BTreeMap::new())
+            (Vec::new(), BTreeMap::new())
         };
         let check = |_: ChangeOutput, jail: &workspace::Jail| changed(jail);
-        let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
+        let task = Task { role: ModelRole::Implement, tools: Tools::Write, opening, changes, check: &check };
         let change_set = match step(&self.engine, &task, tree, &input).await? {
             Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,

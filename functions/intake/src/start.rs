@@ -9,8 +9,8 @@ use domain::principal::{Member, Principal, Role};
 use domain::ticket::{NewTicket, Target, Ticket, TicketText};
 use engine::commit::{Applied, create};
 use engine::directory::{self, Repository};
-use engine::inbound::TicketContext;
-use engine::port::{Place, Reaction, Said, SaidKind, TicketView, fresh};
+use engine::inbound::{Attached, TicketContext};
+use engine::port::{Content, Image, Place, Reaction, Said, SaidKind, TicketView, fresh};
 use engine::ticket::{guard, guard_write, latest};
 use engine::{artifact, ledger};
 
@@ -139,10 +139,7 @@ async fn start(case: &Case<'_>, mut subject: Subject, member: &Member, heard: &H
     let now = engine.clock.now();
     let through = repository.github.as_ref().map(|github| directory::installation_name(github.installation));
     let context = match view {
-        Some(view) if !view.remarks.is_empty() || !view.attachments.is_empty() => {
-            let context = TicketContext { remarks: view.remarks, attachments: view.attachments };
-            Some(artifact::store(engine, &case.ctx, &context).await?)
-        }
+        Some(view) if !view.remarks.is_empty() || !view.attachments.is_empty() => Some(kept(case, view).await?),
         Some(_) | None => None,
     };
     let mut ticket = Ticket::new(NewTicket {
@@ -165,7 +162,11 @@ async fn start(case: &Case<'_>, mut subject: Subject, member: &Member, heard: &H
         budget: policy.budget_usd,
         at: now,
     });
-    ticket.context = context;
+    if let Some(context) = context {
+        let images = context.attachments.iter().filter_map(|file| file.image.as_ref());
+        ticket.images = images.map(|image| image.hash.clone()).collect();
+        ticket.context = Some(artifact::store(engine, &case.ctx, &context).await?);
+    }
     let guard = guard_write(&case.ctx, &subject.key, &id, guarded.as_ref(), now);
     match create(engine, &case.ctx, ticket, &policy, guard, rows(case, heard.named, "started")).await? {
         Applied::Committed(ticket) => {
@@ -174,6 +175,23 @@ async fn start(case: &Case<'_>, mut subject: Subject, member: &Member, heard: &H
         }
         Applied::Refused(_) | Applied::Duplicate | Applied::Fenced | Applied::Missing => Ok(Answer::Duplicate),
     }
+}
+
+/// What people said and attached, with its images stored as blobs.
+async fn kept(case: &Case<'_>, view: TicketView) -> Result<TicketContext, Failure> {
+    let mut attachments = Vec::with_capacity(view.attachments.len());
+    for file in view.attachments {
+        let (text, image) = match file.content {
+            Content::Unread => (None, None),
+            Content::Text(text) => (Some(text), None),
+            Content::Image { kind, bytes } => {
+                let hash = case.intake.engine.blobs.put(&case.ctx, &bytes).await?;
+                (None, Some(Image { kind: kind.to_owned(), hash, bytes: Vec::new() }))
+            }
+        };
+        attachments.push(Attached { name: file.name, kind: file.kind, text, image });
+    }
+    Ok(TicketContext { remarks: view.remarks, attachments })
 }
 
 /// A key's first workflow has the plain branch; a later one must not meet what the first left behind.

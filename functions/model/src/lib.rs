@@ -10,7 +10,7 @@ use domain::principal::Principal;
 use domain::ticket::Ticket;
 use engine::commit::{Applied, Hold, apply};
 use engine::message::{MODEL, ModelMessage};
-use engine::port::{Model as ModelPort, ModelRequest};
+use engine::port::{Block, Model as ModelPort, ModelRequest, Utterance};
 use engine::tenancy::TenantCtx;
 use engine::ticket::{Lease, Taken, in_time, release, take};
 use engine::{Disposition, Engine, RETRY_SOON, artifact, call, slot, spend};
@@ -116,7 +116,8 @@ async fn outcome(
 ) -> Result<Option<Outcome>, Failure> {
     let engine = &function.engine;
     let (ticket, key) = (&message.ticket, (&message.request, message.attempt));
-    let request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
+    let mut request: ModelRequest = artifact::load(engine, ctx, &message.request).await?;
+    load_images(engine, ctx, &mut request).await?;
     // As late as possible: who lost the lease during this very call may still store its answer.
     let record = if let Some(record) = call::find(engine, ctx, ticket, key.0, key.1).await? {
         record
@@ -139,6 +140,24 @@ async fn outcome(
         cost: record.cost,
         incomplete: lease.ticket.attempt > 0,
     }))
+}
+
+/// Puts the bytes of images into a request; one that is kept no longer stays empty.
+async fn load_images(engine: &Engine, ctx: &TenantCtx, request: &mut ModelRequest) -> Result<(), Failure> {
+    let blocks = request.messages.iter_mut().flat_map(|message| match message {
+        Utterance::User { blocks } => blocks.as_mut_slice(),
+        Utterance::Assistant { .. } => &mut [],
+    });
+    for block in blocks {
+        if let Block::Image(image) = block {
+            match engine.blobs.load(ctx, &image.hash).await {
+                Ok(bytes) => image.bytes = bytes,
+                Err(failure) if failure.fault.is_retryable() => return Err(failure),
+                Err(failure) => tracing::warn!(error = %failure, "an image is left out"),
+            }
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 millionths of a dollar")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::PlanOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::{ArtifactRef, Plan as PlanArtifact, PlanBody};
 use domain::error::{Failure, Fault};
@@ -39,18 +39,18 @@ impl Work for Plan {
 
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let tree = input.open(self.workspace.as_ref()).await?;
-        let prompt = if input.checkpoint.is_none() {
+        let opening = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
-            render(PromptName::Plan, &input.policy, &facts)
+            opening(PromptName::Plan, &input.policy, &facts)
         } else {
-            String::new()
+            Vec::new()
         };
         let estimate = estimate(input.ticket.budget.spent);
         let check = move |output: PlanOutput, jail: &workspace::Jail| {
             output.into_domain(estimate, &|path| jail.files().contains(path))
         };
         let task =
-            Task { role: ModelRole::Plan, tools: Tools::ReadAndAsk, prompt, changes: BTreeMap::new(), check: &check };
+            Task { role: ModelRole::Plan, tools: Tools::ReadAndAsk, opening, changes: BTreeMap::new(), check: &check };
         match step(&self.engine, &task, tree, &input).await? {
             Step::Turn(turn) => Ok(*turn),
             Step::Done(done) => self.bind(&input, done.0).await,

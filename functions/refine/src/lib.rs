@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::RefinementOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::error::Failure;
@@ -38,17 +38,17 @@ impl Work for Refine {
 
     async fn turn(&self, _holder: &Holder<'_>, input: TurnInput) -> Result<Turn, Failure> {
         let tree = input.open(self.workspace.as_ref()).await?;
-        let prompt = if input.checkpoint.is_none() {
+        let opening = if input.checkpoint.is_none() {
             let facts = brief(&self.engine, &input.ctx, &input.ticket).await?.with_repository(tree.as_ref());
-            render(PromptName::Refine, &input.policy, &facts)
+            opening(PromptName::Refine, &input.policy, &facts)
         } else {
-            String::new()
+            Vec::new()
         };
         let check = |output: RefinementOutput, _: &workspace::Jail| output.into_domain();
         let task = Task {
             role: ModelRole::Analysis,
             tools: Tools::ReadAndAsk,
-            prompt,
+            opening,
             changes: BTreeMap::new(),
             check: &check,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::ReviewOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::{ArtifactRef, Review as ReviewArtifact, Severity};
 use domain::change_set::ChangeSet;
@@ -45,16 +45,16 @@ impl Work for Review {
         let tree = input.open(self.workspace.as_ref()).await?;
         let change = ticket.change_set.as_ref().ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
         let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
-        let prompt = if input.checkpoint.is_none() {
+        let opening = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
-            render(PromptName::Review, &input.policy, &facts)
+            opening(PromptName::Review, &input.policy, &facts)
         } else {
-            String::new()
+            Vec::new()
         };
         let check = |output: ReviewOutput, _: &workspace::Jail| output.into_domain();
         let task =
-            Task { role: ModelRole::Review, tools: Tools::None, prompt, changes: BTreeMap::new(), check: &check };
+            Task { role: ModelRole::Review, tools: Tools::None, opening, changes: BTreeMap::new(), check: &check };
         let (summary, findings) = match step(&self.engine, &task, Arc::clone(&tree), &input).await? {
             Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,

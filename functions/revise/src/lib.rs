@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::RevisionOutput;
-use agent::{Step, Task, Tools, brief, render, step};
+use agent::{Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::change_set::ChangeSet;
@@ -42,13 +42,13 @@ impl Work for Revise {
         let ticket = &input.ticket;
         let tree = input.open(self.workspace.as_ref()).await?;
         let change = ticket.change_set.as_ref().ok_or_else(|| Failure::new(Fault::Bug, "there is no change"))?;
-        let (prompt, changes) = if input.checkpoint.is_none() {
+        let (opening, changes) = if input.checkpoint.is_none() {
             let change_set: ChangeSet = artifact::load(&self.engine, &input.ctx, &change.hash).await?;
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
-            (render(PromptName::Revise, &input.policy, &facts), change_set.files)
+            (opening(PromptName::Revise, &input.policy, &facts), change_set.files)
         } else {
-            (String::new(), BTreeMap::new())
+            (Vec::new(), BTreeMap::new())
         };
         let threads = self.threads(&input).await?;
         let ids: Vec<&str> = threads.iter().map(String::as_str).collect();
@@ -56,7 +56,7 @@ impl Work for Revise {
             let answer = output.into_domain(&ids)?;
             Ok((answer, jail.change_set().map_err(|error| error.to_string())?))
         };
-        let task = Task { role: ModelRole::Implement, tools: Tools::Write, prompt, changes, check: &check };
+        let task = Task { role: ModelRole::Implement, tools: Tools::Write, opening, changes, check: &check };
         let (answer, change_set) = match step(&self.engine, &task, tree, &input).await? {
             Step::Turn(turn) => return Ok(*turn),
             Step::Done(done) => done.0,

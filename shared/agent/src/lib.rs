@@ -14,7 +14,7 @@ mod tool;
 mod untrusted;
 
 pub use brief::{brief, plan_of};
-pub use prompt::{Facts, render};
+pub use prompt::{Facts, opening};
 pub use run::{Checkpoint, Step, Task, step};
 pub use tool::{Tools, specs};
 pub use untrusted::untrusted;

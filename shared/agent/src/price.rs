@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use domain::money::Usd;
-use engine::port::{ModelRequest, Usage};
+use engine::port::{Block, ModelRequest, Usage, Utterance};
 use serde::Deserialize;
 
 /// The model that is used when neither tenant nor ticket names one.
@@ -41,6 +41,8 @@ const CACHE_WRITE_LONG: f64 = 2.0;
 
 /// Bytes that are counted as one token before a call; a little on the safe side.
 const BYTES_PER_TOKEN: u64 = 3;
+/// Most tokens that one image takes.
+const IMAGE: u64 = 5_000;
 
 static PRICES: LazyLock<Vec<Price>> =
     LazyLock::new(|| toml::from_str::<Prices>(include_str!("../prices.toml")).map(|p| p.model).unwrap_or_default());
@@ -89,8 +91,13 @@ pub fn most(request: &ModelRequest) -> Usd {
     let bytes = |value: serde_json::Result<Vec<u8>>| value.map_or(0, |bytes| bytes.len() as u64);
     let steady = bytes(serde_json::to_vec(&(&request.system, &request.tools)));
     let moving = bytes(serde_json::to_vec(&request.messages));
+    let blocks = request.messages.iter().flat_map(|message| match message {
+        Utterance::User { blocks } => blocks.as_slice(),
+        Utterance::Assistant { .. } => &[],
+    });
+    let images = blocks.filter(|block| matches!(block, Block::Image(_))).count() as u64;
     let usage = Usage {
-        cache_write: moving / BYTES_PER_TOKEN,
+        cache_write: moving / BYTES_PER_TOKEN + images * IMAGE,
         cache_write_long: steady / BYTES_PER_TOKEN,
         output: u64::from(request.max_tokens),
         ..Usage::default()

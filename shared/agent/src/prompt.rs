@@ -7,6 +7,7 @@ use domain::policy::Policy;
 use domain::prompt::PromptName;
 use domain::ticket::TicketText;
 use engine::inbound::{Batch, TicketContext};
+use engine::port::{Block, Image};
 
 use crate::untrusted::{untrusted, verbatim};
 
@@ -72,7 +73,7 @@ fn template(name: PromptName) -> &'static str {
 }
 
 /// Fills the tenant's template, or the built-in one; other people's words are delimited as data.
-pub fn render(name: PromptName, policy: &Policy, facts: &Facts) -> String {
+fn render(name: PromptName, policy: &Policy, facts: &Facts) -> String {
     let template = policy.prompts.get(&name).map_or(template(name), String::as_str);
     let places = facts.places();
     // Once through, so that a place that somebody writes into a ticket stays what it is.
@@ -91,12 +92,22 @@ pub fn render(name: PromptName, policy: &Policy, facts: &Facts) -> String {
     text.trim_end().to_owned()
 }
 
+/// What a conversation opens with: the filled prompt, and after it the images of the ticket.
+pub fn opening(name: PromptName, policy: &Policy, facts: &Facts) -> Vec<Block> {
+    let text = Block::Text { text: render(name, policy, facts) };
+    std::iter::once(text).chain(facts.images().cloned().map(Block::Image)).collect()
+}
+
 fn json<T: serde::Serialize>(title: &str, source: &str, value: &T) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     format!("## {title}\n{}", untrusted(source, &text))
 }
 
 impl Facts {
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        self.context.iter().flat_map(|context| &context.attachments).filter_map(|file| file.image.as_ref())
+    }
+
     fn places(&self) -> Vec<(&'static str, String)> {
         let quoted = |title: &str, source: &str, text: &Option<String>| {
             text.as_ref().map(|text| format!("## {title}\n{}", untrusted(source, text))).unwrap_or_default()
@@ -149,8 +160,14 @@ impl Facts {
             let said = format!("{} on {}:\n{}", remark.by, remark.at, remark.text);
             text = format!("{text}\n\n## Said on the ticket\n{}", untrusted("remark", &said));
         }
+        let mut images = 0;
         for file in self.context.iter().flat_map(|context| &context.attachments) {
-            let shown = file.text.as_deref().unwrap_or("(no text that could be read)");
+            images += usize::from(file.image.is_some());
+            let shown = match (&file.text, &file.image) {
+                (Some(text), _) => text.clone(),
+                (None, Some(_)) => format!("(image {images} after this text)"),
+                (None, None) => "(nothing that could be read)".to_owned(),
+            };
             let whole = format!("{} ({})\n{shown}", file.name, file.kind);
             text = format!("{text}\n\n## Attached to the ticket\n{}", untrusted("attachment", &whole));
         }

@@ -74,8 +74,8 @@ pub struct Task<'a, T, D> {
     pub role: ModelRole,
     /// Which tools exist.
     pub tools: Tools,
-    /// The filled prompt.
-    pub prompt: String,
+    /// What the conversation opens with.
+    pub opening: Vec<Block>,
     /// What the overlay starts with.
     pub changes: BTreeMap<RepoPath, FileChange>,
     /// Checks what the model handed in, and the overlay; the error is written for the model.
@@ -142,7 +142,7 @@ fn opened<T, D>(task: &Task<'_, T, D>, input: &TurnInput) -> Result<Checkpoint, 
             serde_json::from_slice(bytes).map_err(|_| Failure::new(Fault::Bug, "a checkpoint cannot be read"))
         }
         None => Ok(Checkpoint {
-            messages: vec![Utterance::User { blocks: vec![Block::Text { text: task.prompt.clone() }] }],
+            messages: vec![Utterance::User { blocks: task.opening.clone() }],
             changes: task.changes.clone(),
             ..Checkpoint::default()
         }),
@@ -226,7 +226,9 @@ fn anew(state: &mut Checkpoint, jail: &Jail) -> Result<(), Failure> {
     let Some(Utterance::User { blocks }) = state.messages.first().filter(|_| state.messages.len() > 1) else {
         return Err(Failure::new(Fault::Invalid, "the task does not fit into the model's context; use another model"));
     };
-    let mut blocks: Vec<Block> = blocks.iter().take(1).cloned().collect();
+    // The task and its images; what was said when the one before began anew goes.
+    let task = blocks.iter().enumerate().filter(|(at, block)| *at == 0 || matches!(block, Block::Image(_)));
+    let mut blocks: Vec<Block> = task.map(|(_, block)| block.clone()).collect();
     let change_set = jail.change_set().map_err(|error| Failure::new(Fault::Bug, error.to_string()))?;
     let diff = workspace::diff(jail.base().as_ref(), &change_set);
     blocks.push(Block::Text { text: crate::prompt::going_on(&diff, &state.told) });

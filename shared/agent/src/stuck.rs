@@ -36,7 +36,7 @@ impl Trail {
         let asked: Vec<_> = calls.iter().map(|call| (&call.name, &call.input)).collect();
         let results = blocks.iter().filter_map(|block| match block {
             Block::Result(result) => Some((&result.text, result.is_error)),
-            Block::Text { .. } => None,
+            Block::Text { .. } | Block::Image(_) => None,
         });
         let results: Vec<_> = results.collect();
         let failed = !results.is_empty() && results.iter().all(|(_, is_error)| *is_error);

@@ -97,6 +97,9 @@ pub struct Ticket {
     /// What people had said and attached when it was triggered, stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContentHash>,
+    /// Images that were attached to it, stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ContentHash>,
     /// Who started it; absent when a policy of the tenant did.
     pub requester: Option<MemberId>,
     /// The name people know the requester by.
@@ -243,6 +246,7 @@ impl Ticket {
             connection: new.connection,
             text: new.text,
             context: None,
+            images: Vec::new(),
             requester: new.requester,
             requester_name: new.requester_name,
             targets: vec![new.target],

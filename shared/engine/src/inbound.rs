@@ -7,7 +7,7 @@ use domain::ticket::TicketText;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::port::{Attachment, Place, Remark};
+use crate::port::{Image, Place, Remark};
 
 /// Somebody on a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +167,21 @@ pub struct TicketContext {
     /// The latest remarks, oldest first.
     pub remarks: Vec<Remark>,
     /// The attachments.
-    pub attachments: Vec<Attachment>,
+    pub attachments: Vec<Attached>,
+}
+
+/// A file that was attached to a ticket, as its context keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// Its name.
+    pub name: String,
+    /// Its media type, as the provider says it.
+    pub kind: String,
+    /// Its text; absent where it is none, or too large.
+    pub text: Option<String>,
+    /// The image that it is.
+    #[serde(default)]
+    pub image: Option<Image>,
 }
 
 /// One remark on a line, as a review batch keeps it.

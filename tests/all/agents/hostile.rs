@@ -9,7 +9,7 @@ use agent::output::ChangeOutput;
 use agent::{Step, Task, Tools, step};
 use domain::policy::{ModelRole, Policy};
 use domain::state::State;
-use engine::port::{ModelAnswer, SourceTree, Stop, ToolCall, Usage, Utterance};
+use engine::port::{Block, ModelAnswer, SourceTree, Stop, ToolCall, Usage, Utterance};
 use engine::stage::{Turn, TurnInput};
 use serde_json::{Value, json};
 use stories::world::{Setup, World};
@@ -247,7 +247,7 @@ async fn twenty_thousand_sequences_change_nothing_outside_the_overlay_and_leak_n
         let task = Task {
             role: ModelRole::Implement,
             tools,
-            prompt: "Task".to_owned(),
+            opening: vec![Block::Text { text: "Task".to_owned() }],
             changes: BTreeMap::new(),
             check: &check,
         };

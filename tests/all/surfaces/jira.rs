@@ -1,5 +1,7 @@
 //! The whole way inside a ticket of Jira and on one pull request: the product's tour.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use stories::world::{ADA_JIRA, REPO, Setup, World};
 use tracker::adf::{Node, to_markdown};
 
@@ -154,4 +156,59 @@ async fn a_label_in_jira_becomes_a_merged_pull_request() {
     }
     tour.keep("tour.md");
     world.end().await;
+}
+
+/// Two pixels by two, all red.
+const RED: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR42mM4IacBRAwQCgAgFgQ5iedtZQAAAABJRU5ErkJggg==";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_and_attached_reaches_the_model_within_limits() {
+    let world = World::start(Setup { app: true, jira: true, ..Setup::default() }).await;
+    let (site, key) = (world.site.as_ref().unwrap(), "SHOP-8");
+    site.creates(key, "Call it gross", "As in the picture. Replace {{total}} with {{gross}}.");
+    let red = STANDARD.decode(RED).unwrap();
+    site.attaches(key, "glossary.txt", "text/plain", b"gross: with tax. net: without.");
+    site.attaches(key, "screen.png", "image/png", &red);
+    site.attaches(key, "torn.png", "image/png", &red[..40]);
+    site.attaches(key, "books.zip", "application/zip", b"PK");
+    for number in 1..=12 {
+        site.comments("jira-wil", key, &format!("Remark {number}.")).await;
+    }
+    site.comments_as("jira-wil", key, "Between us.", true).await;
+    assert_eq!(site.labels("jira-wil", key, "prfactory", true).await, 202);
+    hears(&world, key, "**Questions").await;
+
+    let request = world.model.requests().remove(0);
+    let opening = request["messages"][0]["content"].as_array().unwrap().clone();
+    let text = opening[0]["text"].as_str().unwrap();
+    let part = |source: &str| {
+        let opens = format!("<untrusted source=\"{source}\">\n");
+        text.split(&opens).skip(1).map(|part| part.split("</untrusted>").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let remarks = part("remark");
+    assert_eq!(remarks.len(), 10, "{remarks:?}");
+    let latest = (3..).zip(&remarks).all(|(number, said)| said.ends_with(&format!(":\nRemark {number}.\n")));
+    assert!(latest && !text.contains("Between us."), "{remarks:?}");
+    insta::assert_snapshot!(part("attachment").concat(), @r"
+    glossary.txt (text/plain)
+    gross: with tax. net: without.
+    screen.png (image/png)
+    (image 1 after this text)
+    torn.png (image/png)
+    (nothing that could be read)
+    books.zip (application/zip)
+    (nothing that could be read)
+    ");
+    let image = opening[1]["source"].as_object().unwrap();
+    assert_eq!((opening.len(), image["media_type"].as_str()), (2, Some("image/png")));
+    let drawn = STANDARD.decode(image["data"].as_str().unwrap()).unwrap();
+    assert_eq!(drawn[16..24], [0, 0, 0, 2, 0, 0, 0, 2], "two pixels by two");
+
+    // The image stays with the conversation, and is part of the next one's opening, too.
+    site.comments("jira-wil", key, "@prfactory skip").await;
+    hears(&world, key, "**Refined ticket").await;
+    let shown = world.model.requests().into_iter().map(|request| request.to_string().matches("\"image/png\"").count());
+    let shown: Vec<usize> = shown.collect();
+    assert!(shown.len() > 2 && shown.iter().all(|count| *count == 1), "{shown:?}");
 }

@@ -1,5 +1,7 @@
 //! A neutral request as the Messages API wants it, with the places where its prefix is cached.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::error::{Failure, Fault};
 use engine::port::{Block, ModelRequest, Utterance};
 use serde::Serialize;
@@ -70,6 +72,14 @@ struct WireBlock<'a> {
 enum WireWhat<'a> {
     Text { text: &'a str },
     ToolResult { tool_use_id: &'a str, content: &'a str, is_error: bool },
+    Image { source: WireSource<'a> },
+}
+
+#[derive(Serialize)]
+struct WireSource<'a> {
+    r#type: &'static str,
+    media_type: &'a str,
+    data: String,
 }
 
 /// Writes a request. Four prefixes are kept: tools with rules, the task, and our last two messages, the one before last in
@@ -113,6 +123,12 @@ fn what(block: &Block) -> WireWhat<'_> {
         Block::Text { text } => WireWhat::Text { text },
         Block::Result(result) => {
             WireWhat::ToolResult { tool_use_id: &result.id, content: &result.text, is_error: result.is_error }
+        }
+        // A ticket may have waited for longer than its images are kept.
+        Block::Image(image) if image.bytes.is_empty() => WireWhat::Text { text: "(An image that is no longer there.)" },
+        Block::Image(image) => {
+            let source = WireSource { r#type: "base64", media_type: &image.kind, data: STANDARD.encode(&image.bytes) };
+            WireWhat::Image { source }
         }
     }
 }

@@ -17,7 +17,7 @@ pub use forge::{
     Access, Capabilities, Checks, Forge, Opened, Person, PullRequestState, PullRequestText, RepoTokens, Signer,
 };
 pub use model::{
-    Block, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance,
+    Block, Image, Model, ModelAnswer, ModelRequest, Speaker, Stop, ToolCall, ToolResult, ToolSpec, Usage, Utterance,
 };
 pub use permit::Permit;
 pub use queue::{Delivered, MAX_RECEIVES, Outgoing, Queue};
@@ -25,6 +25,6 @@ pub use secret::{Secret, Secrets, Vault};
 pub use source::{CommitMeta, Commits, EntryKind, Snapshots, SourceTree, StoredSnapshot, TreeEntry, Workspace};
 pub use table::{Condition, Index, Item, Page, Table, TableError, Write};
 pub use tracker::{
-    Attachment, Conclusion, Phase, Place, Posted, Progress, Reaction, Remark, Reread, Said, SaidKind, TicketView,
-    Tracker, Words,
+    Attachment, Conclusion, Content, Phase, Place, Posted, Progress, Reaction, Remark, Reread, Said, SaidKind,
+    TicketView, Tracker, Words,
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::error::Failure;
+use domain::hash::ContentHash;
 use domain::money::Usd;
 use domain::name::ModelName;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,20 @@ pub enum Block {
     },
     /// The result of a tool.
     Result(ToolResult),
+    /// An image.
+    Image(Image),
+}
+
+/// An image that people attached: named in a request, loaded right before the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its media type: `image/png` or `image/jpeg`.
+    pub kind: String,
+    /// The blob that it is.
+    pub hash: ContentHash,
+    /// Its bytes, once they are loaded.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
 }
 
 /// One message of the conversation. The model's own are kept as the provider sent them, byte for byte.

@@ -174,15 +174,31 @@ pub struct Remark {
     pub text: String,
 }
 
-/// A file that is attached to a ticket, as far as it can be read as text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A file that is attached to a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// Its name.
     pub name: String,
-    /// Its media type.
+    /// Its media type, as the provider says it.
     pub kind: String,
-    /// Its text; absent where it is none, or too large.
-    pub text: Option<String>,
+    /// What is in it, as far as it can be read.
+    pub content: Content,
+}
+
+/// What is in an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing that can be read, or too much of it.
+    Unread,
+    /// Text.
+    Text(String),
+    /// An image, made fit for a model.
+    Image {
+        /// `image/png` or `image/jpeg`.
+        kind: &'static str,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
 }
 
 /// A ticket as it is now.

@@ -82,7 +82,9 @@ pub(super) fn answer(
         "getAttachmentContent" => {
             let id = places.get("id").and_then(|id| id.parse::<u64>().ok());
             let file = state.issues.values().flat_map(|issue| &issue.files).find(|file| Some(file.id) == id);
-            file.map_or_else(missing, |file| (200, json!(String::from_utf8_lossy(&file.bytes))))
+            // Each byte as one character: `written` makes bytes of them again.
+            let whole = |file: &File| json!(file.bytes.iter().map(|byte| char::from(*byte)).collect::<String>());
+            file.map_or_else(missing, |file| (200, whole(file)))
         }
         _ => on_issue(&mut state, operation, places, (query, body), now),
     }

@@ -246,7 +246,7 @@ fn written((status, body): &Reply, wait: Option<u64>) -> Response<Body> {
     let bytes = match body {
         Value::Null => Vec::new(),
         // An attachment is whatever it is.
-        Value::String(text) => text.clone().into_bytes(),
+        Value::String(text) => text.chars().filter_map(|char| u8::try_from(char).ok()).collect(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => body.to_string().into_bytes(),
     };
     let mut response = Response::new(Body::from(bytes));

@@ -1,6 +1,8 @@
 //! Reads a request as strictly as the API documents it.
 
 use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -75,12 +77,41 @@ pub(crate) enum Block {
         #[serde(default)]
         cache_control: Option<CacheControl>,
     },
+    Image {
+        source: Source,
+        #[serde(default)]
+        cache_control: Option<CacheControl>,
+    },
+}
+
+/// Where an image is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    pub(crate) r#type: String,
+    pub(crate) media_type: String,
+    pub(crate) data: String,
+}
+
+impl Source {
+    /// Whether it is an image of the type it says it is.
+    fn is_sound(&self) -> bool {
+        let bytes = STANDARD.decode(&self.data).unwrap_or_default();
+        let head: &[u8] = match self.media_type.as_str() {
+            "image/png" => b"\x89PNG\r\n\x1a\n",
+            "image/jpeg" => b"\xff\xd8\xff",
+            _ => return false,
+        };
+        self.r#type == "base64" && bytes.starts_with(head) && bytes.len() <= 5 * 1024 * 1024
+    }
 }
 
 impl Block {
     fn cache_control(&self) -> Option<&CacheControl> {
         match self {
-            Self::Text { cache_control, .. } | Self::ToolResult { cache_control, .. } => cache_control.as_ref(),
+            Self::Text { cache_control, .. }
+            | Self::ToolResult { cache_control, .. }
+            | Self::Image { cache_control, .. } => cache_control.as_ref(),
             Self::Thinking { .. } | Self::ToolUse { .. } => None,
         }
     }
@@ -104,9 +135,11 @@ impl Request {
                     Block::ToolResult { tool_use_id, content, is_error, .. } if tool_use_id == id => {
                         Some((content.as_str(), *is_error))
                     }
-                    Block::Text { .. } | Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
-                        None
-                    }
+                    Block::Text { .. }
+                    | Block::Thinking { .. }
+                    | Block::ToolUse { .. }
+                    | Block::ToolResult { .. }
+                    | Block::Image { .. } => None,
                 });
                 if let Some((result, is_error)) = result {
                     calls.push(Call { name, input, result, is_error });
@@ -178,7 +211,9 @@ fn check(request: &Request) -> Result<(), String> {
                 .iter()
                 .filter_map(|block| match block {
                     Block::ToolUse { id, .. } => Some(id.as_str()),
-                    Block::Text { .. } | Block::Thinking { .. } | Block::ToolResult { .. } => None,
+                    Block::Text { .. } | Block::Thinking { .. } | Block::ToolResult { .. } | Block::Image { .. } => {
+                        None
+                    }
                 })
                 .collect();
         }
@@ -204,7 +239,8 @@ fn results(message: &Message, open: &mut Vec<&str>) -> Result<(), String> {
                 open.remove(at);
             }
             Block::Text { text, .. } if text.trim().is_empty() => return Err("a text block is empty".to_owned()),
-            Block::Text { .. } => text_seen = true,
+            Block::Image { source, .. } if !source.is_sound() => return Err("Could not process image".to_owned()),
+            Block::Text { .. } | Block::Image { .. } => text_seen = true,
             Block::ToolUse { .. } | Block::Thinking { .. } => {
                 return Err("only the assistant thinks and calls tools".to_owned());
             }

@@ -2,6 +2,7 @@
 
 mod api;
 mod connect;
+mod image;
 mod inbound;
 mod speech;
 mod tickets;

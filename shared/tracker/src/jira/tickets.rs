@@ -4,13 +4,14 @@ use domain::error::Failure;
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
 use engine::directory::JiraSite;
-use engine::port::{Attachment, Permit, Phase, Progress, Remark, TicketView};
+use engine::port::{Attachment, Content, Permit, Phase, Progress, Remark, TicketView};
 use engine::tenancy::TenantCtx;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Jira;
 use super::api::Api;
+use super::image;
 use super::speech::{Comments, at};
 use crate::adf::{Node, to_markdown};
 
@@ -18,8 +19,10 @@ use crate::adf::{Node, to_markdown};
 const REMARKS: usize = 10;
 /// Most attachments that are looked at.
 const ATTACHMENTS: usize = 8;
-/// Longest attachment that is read.
-const MAX_ATTACHMENT: u64 = 64 * 1024;
+/// Longest text that is read.
+const MAX_TEXT: u64 = 64 * 1024;
+/// Most images that are shown to a model.
+const IMAGES: usize = 3;
 /// The label of an issue that is being worked on.
 const WORKING: &str = "prfactory-working";
 /// The label of an issue whose pull request is open.
@@ -162,18 +165,29 @@ fn remarks(issue: &Issue, site: &JiraSite) -> Vec<Remark> {
 async fn attachments(api: &Api, issue: &Issue) -> Result<Vec<Attachment>, Failure> {
     let files: Vec<File> = field(issue, "attachment").unwrap_or_default();
     let mut out = Vec::new();
+    let mut images = 0;
     for file in files.into_iter().take(ATTACHMENTS) {
-        let mut text = None;
-        if is_text(&file) && file.size <= MAX_ATTACHMENT {
-            let answer = api.get(&format!("/rest/api/3/attachment/content/{}?redirect=false", file.id)).await?;
-            // What cannot be had, or is not what it claims to be, is named and nothing else.
-            let bytes = if answer.is_good() { answer.bytes() } else { Vec::new() };
-            let fits = bytes.len() as u64 <= MAX_ATTACHMENT && !bytes.contains(&0);
-            text = String::from_utf8(bytes).ok().filter(|text| fits && !text.is_empty());
-        }
-        out.push(Attachment { name: file.filename, kind: file.mime_type, text });
+        // What cannot be had, or is not what it claims to be, is named and nothing else.
+        let content = if is_text(&file) && file.size <= MAX_TEXT {
+            let bytes = content(api, &file).await?;
+            let fits = bytes.len() as u64 <= MAX_TEXT && !bytes.contains(&0);
+            let text = String::from_utf8(bytes).ok().filter(|text| fits && !text.is_empty());
+            text.map_or(Content::Unread, Content::Text)
+        } else if file.mime_type.starts_with("image/") && file.size <= image::MAX_FILE && images < IMAGES {
+            image::fit(content(api, &file).await?).await
+        } else {
+            Content::Unread
+        };
+        images += usize::from(matches!(content, Content::Image { .. }));
+        out.push(Attachment { name: file.filename, kind: file.mime_type, content });
     }
     Ok(out)
+}
+
+/// The bytes of a file; none where they cannot be had.
+async fn content(api: &Api, file: &File) -> Result<Vec<u8>, Failure> {
+    let answer = api.get(&format!("/rest/api/3/attachment/content/{}?redirect=false", file.id)).await?;
+    Ok(if answer.is_good() { answer.bytes() } else { Vec::new() })
 }
 
 /// Adds our label and takes the other one away; labels of people stay.

@@ -295,7 +295,7 @@ impl Said {
         let first = match request.messages.first() {
             Some(Utterance::User { blocks }) => match blocks.first() {
                 Some(Block::Text { text }) => text.as_str(),
-                Some(Block::Result(_)) | None => "",
+                Some(Block::Result(_) | Block::Image(_)) | None => "",
             },
             Some(Utterance::Assistant { .. }) | None => "",
         };
@@ -317,7 +317,7 @@ impl Said {
             let name = |call: &Value| call.get("name").and_then(Value::as_str).unwrap_or("").to_owned();
             let results = blocks.iter().filter_map(|block| match block {
                 Block::Result(result) => Some(result.text.clone()),
-                Block::Text { .. } => None,
+                Block::Text { .. } | Block::Image(_) => None,
             });
             last = calls.iter().map(name).zip(results).collect();
         }
