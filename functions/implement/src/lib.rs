@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::output::ChangeOutput;
-use agent::{Step, Task, Tools, brief, opening, step};
+use agent::{Facts, Step, Task, Tools, brief, opening, step};
 use async_trait::async_trait;
 use domain::artifact::ArtifactRef;
 use domain::change_set::{ChangeSet, FileChange};
@@ -45,10 +45,11 @@ impl Work for Implement {
         }
         let tree = input.open(self.workspace.as_ref()).await?;
         let (opening, changes) = if input.checkpoint.is_none() {
-            let facts = brief(&self.engine, &input.ctx, ticket).await?;
+            let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.needed_plan()?;
+            let files = self.so_far(&input, tree.as_ref(), &mut facts).await?;
             let facts = facts.with_repository(tree.as_ref());
-            (opening(PromptName::Implement, &input.policy, &facts), self.so_far(&input, tree.as_ref()).await?)
+            (opening(PromptName::Implement, &input.policy, &facts), files)
         } else {
             (Vec::new(), BTreeMap::new())
         };
@@ -67,17 +68,39 @@ impl Work for Implement {
 }
 
 impl Implement {
-    /// What earlier rounds changed, if it was for the same base.
+    /// What earlier rounds changed: as it is for the same base; what the pull request shows is carried over to a later one.
     async fn so_far(
         &self,
         input: &TurnInput,
         tree: &dyn SourceTree,
+        facts: &mut Facts,
     ) -> Result<BTreeMap<RepoPath, FileChange>, Failure> {
-        let Some(before) = &input.ticket.change_set else {
+        let ticket = &input.ticket;
+        let Some(before) = &ticket.change_set else {
             return Ok(BTreeMap::new());
         };
         let before: ChangeSet = artifact::load(&self.engine, &input.ctx, &before.hash).await?;
-        Ok(if before.base == *tree.commit() { before.files } else { BTreeMap::new() })
+        if before.base == *tree.commit() {
+            return Ok(before.files);
+        }
+        let Some(old) =
+            ticket.published_snapshot.as_ref().filter(|_| ticket.published_base.as_ref() == Some(&before.base))
+        else {
+            return Ok(BTreeMap::new());
+        };
+        let old = self.workspace.open(&input.ctx, old).await?;
+        let carried = workspace::carry(&before, old.as_ref(), tree)?;
+        let change_set = ChangeSet { base: tree.commit().clone(), files: carried.files };
+        facts.diff = Some(workspace::diff(tree, &change_set));
+        let said = facts.feedback.take().unwrap_or_default();
+        let open = match carried.open.join("\n- ") {
+            open if open.is_empty() => "Nothing is in its way.".to_owned(),
+            open => format!("Still open:\n- {open}"),
+        };
+        facts.feedback = Some(
+            format!("{said}\nThe change was carried over to the base branch as it is now. {open}").trim().to_owned(),
+        );
+        Ok(change_set.files)
     }
 }
 
@@ -86,6 +109,21 @@ fn changed(jail: &workspace::Jail) -> Result<ChangeSet, String> {
     let change_set = jail.change_set().map_err(|error| error.to_string())?;
     if change_set.files.is_empty() {
         return Err("Nothing is changed yet. Carry out the plan before you finish.".to_owned());
+    }
+    for (path, change) in &change_set.files {
+        if let FileChange::Write { text, .. } = change
+            && workspace::is_marked(text)
+            && !jail
+                .base()
+                .read(path)
+                .ok()
+                .flatten()
+                .is_some_and(|before| workspace::is_marked(&String::from_utf8_lossy(&before)))
+        {
+            return Err(format!(
+                "`{path}` has lines between `<<<<<<<` and `>>>>>>>`. Decide each of them before you finish."
+            ));
+        }
     }
     Ok(change_set)
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use domain::error::Failure;
 use domain::hash::ContentHash;
 use domain::input::{Happening, Input, News};
-use domain::name::{CommitSha, RepoName};
+use domain::name::{BranchName, CommitSha, RepoName};
 use domain::principal::{Principal, Role};
+use domain::state::State;
 use domain::ticket::Ticket;
 use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
@@ -14,6 +15,7 @@ use engine::key::Key;
 use engine::port::{Checks, Index, Item, Place, Said, SaidKind, Write};
 use engine::ticket::{list, load};
 use engine::{artifact, commit};
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::command::speaks;
@@ -77,6 +79,9 @@ pub(crate) async fn thread(
     inform(case, &ticket.id, &news(News::ReviewSubmitted { batch })).await
 }
 
+/// How many pull requests are looked at together.
+const AT_ONCE: usize = 10;
+
 /// The row that says that a review was submitted; its remarks stand beside it.
 const SUBMITTED: &str = "SUBMITTED";
 
@@ -126,17 +131,31 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     }
 }
 
+/// The tickets whose pull requests are with their reviewers in a repository.
+async fn in_review(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
+    let mut all = list(&case.intake.engine, &case.ctx).await?;
+    let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.repo == *repo);
+    all.retain(|ticket| ticket.state == State::InReview && here(ticket));
+    Ok(all)
+}
+
 /// Checks of a commit ended: once all of them have, their outcome is news.
 pub(crate) async fn checks(
     case: &Case<'_>,
     repo: &RepoName,
     head: &CommitSha,
-    numbers: &[u64],
+    numbers: Option<&[u64]>,
 ) -> Result<Answer, Failure> {
-    for number in numbers {
-        let Some(ticket) = ticket(case, repo, *number).await? else {
-            continue;
-        };
+    let mut tickets = Vec::new();
+    match numbers {
+        Some(numbers) => {
+            for number in numbers {
+                tickets.extend(ticket(case, repo, *number).await?);
+            }
+        }
+        None => tickets = in_review(case, repo).await?,
+    }
+    for ticket in tickets {
         if ticket.pull_request.as_ref().is_none_or(|pull| pull.head != *head) {
             continue;
         }
@@ -175,6 +194,24 @@ async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
         return Ok(false);
     };
     Ok(case.intake.forge.mergeable(&case.ctx, target, pull.number).await? == Some(false))
+}
+
+/// A base branch moved on: whoever's pull request conflicts with it now is told.
+pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchName) -> Result<Answer, Failure> {
+    let mut open = in_review(case, repo).await?;
+    open.retain(|ticket| ticket.target().is_some_and(|target| target.base == *branch));
+    let mut told = 0;
+    // A forge takes a while to find out, and does so for all at the same time.
+    for some in open.chunks(AT_ONCE) {
+        let found = join_all(some.iter().map(|ticket| conflicted(case, ticket))).await;
+        for (ticket, conflicted) in some.iter().zip(found) {
+            if conflicted? {
+                inform_too(case, ticket, News::Conflicted).await?;
+                told += 1;
+            }
+        }
+    }
+    ignored(case, &format!("a base branch moved; {told} pull request(s) conflict with it")).await
 }
 
 /// Gives more news of the same delivery, whose own rows come with the last of it.

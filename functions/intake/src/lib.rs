@@ -262,6 +262,7 @@ fn under(news: &mut InboundNews, now: &RepoName, ours: &RepoName) {
         | InboundNews::Review { repo, .. }
         | InboundNews::ReviewComment { repo, .. }
         | InboundNews::Pushed { repo, .. }
+        | InboundNews::Advanced { repo, .. }
         | InboundNews::Checks { repo, .. } => name(repo),
         InboundNews::Ignored(_)
         | InboundNews::Installed { .. }
@@ -326,6 +327,9 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         InboundNews::Checks { app, .. } if app.is_some() && app == case.intake.forge.app() => {
             record::ignored(case, "our own checks").await
         }
-        InboundNews::Checks { repo, head, numbers, .. } => forge_news::checks(case, &repo, &head, &numbers).await,
+        InboundNews::Checks { repo, head, numbers, .. } => {
+            forge_news::checks(case, &repo, &head, numbers.as_deref()).await
+        }
+        InboundNews::Advanced { repo, branch } => forge_news::advanced(case, &repo, &branch).await,
     }
 }

@@ -56,7 +56,8 @@ impl PromptName {
             Self::Analyze => &["max_questions"],
             Self::Refine => &["analysis", "answers", "feedback"],
             Self::Plan => &["analysis", "answers"],
-            Self::Implement | Self::Review | Self::Revise => &["answers"],
+            Self::Implement => &["answers", "diff"],
+            Self::Review | Self::Revise => &["answers"],
         }
     }
 

@@ -166,6 +166,9 @@ pub struct Ticket {
     /// The base commit of the change that the pull request shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_base: Option<CommitSha>,
+    /// The snapshot of that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_snapshot: Option<ContentHash>,
     /// The diff that a person let through a gate.
     pub approved_diff: Option<ContentHash>,
     /// What a person said that the next run has to heed.
@@ -277,6 +280,7 @@ impl Ticket {
             approved_at: None,
             published: None,
             published_base: None,
+            published_snapshot: None,
             approved_diff: None,
             feedback: None,
             review_rounds: 0,

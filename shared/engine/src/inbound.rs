@@ -2,7 +2,7 @@
 
 use commands::Markup;
 use domain::Timestamp;
-use domain::name::{CommitSha, RepoName, TrackerKey};
+use domain::name::{BranchName, CommitSha, RepoName, TrackerKey};
 use domain::ticket::TicketText;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -126,10 +126,15 @@ pub enum InboundNews {
         head: CommitSha,
         /// Whose checks these are, by the App's number.
         app: Option<u64>,
-        /// Which pull requests have it as their head.
-        numbers: Vec<u64>,
-        /// Whether these failed; other systems' checks of the same commit may still run.
-        failed: bool,
+        /// Which pull requests have it as their head, where the delivery says so.
+        numbers: Option<Vec<u64>>,
+    },
+    /// A branch that is not ours moved on.
+    Advanced {
+        /// Where.
+        repo: RepoName,
+        /// Which.
+        branch: BranchName,
     },
     /// Somebody pushed to a pull request.
     Pushed {

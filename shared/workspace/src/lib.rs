@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod carry;
 mod diff;
 mod git;
 mod jail;
@@ -8,6 +9,7 @@ mod search;
 mod snapshot;
 mod store;
 
+pub use carry::{Carried, carry, is_marked};
 pub use diff::diff;
 pub use git::{GitSource, Revision, create_repository, default_branch};
 pub use jail::{Jail, JailError};

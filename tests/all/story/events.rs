@@ -170,3 +170,15 @@ async fn an_uninstall_fences_every_ticket_that_came_through_it() {
     assert!(world.ticket("Codertocat/Hello-World#55").await.is_none(), "late deliveries cannot resurrect it");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_and_a_status_that_are_not_about_us_do_nothing() {
+    let world = in_review().await;
+    let before = world.ticket("SHOP-1").await.unwrap();
+    for name in ["push", "status"] {
+        assert_eq!(world.github(name, &recorded_for_us(name)).await, 202);
+    }
+    world.drained().await;
+    assert_eq!(world.ticket("SHOP-1").await.unwrap().version, before.version);
+    world.end().await;
+}

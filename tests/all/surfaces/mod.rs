@@ -1,5 +1,6 @@
 //! What people see on GitHub and in Jira, from the first word to the merge.
 
+mod branches;
 mod effects;
 mod installed;
 mod issues;

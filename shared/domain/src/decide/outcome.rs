@@ -145,7 +145,9 @@ fn finished(mut draft: Draft<'_>, outcome: &Outcome) -> Result<Decision, Refusal
             draft.next().intent = None;
             draft.next().review_batch = None;
             draft.next().published = draft.ticket().change_set.as_ref().map(|change_set| change_set.hash.clone());
-            draft.next().published_base = draft.ticket().target().and_then(|target| target.commit.clone());
+            let target = draft.ticket().target().cloned();
+            let (base, snapshot) = target.map(|target| (target.commit, target.snapshot)).unwrap_or_default();
+            (draft.next().published_base, draft.next().published_snapshot) = (base, snapshot);
             let what = format!("pull request #{} is open at {}", pull_request.number, pull_request.head.short());
             let answer = draft.next().review_answer.take();
             let draft = match answer {

@@ -166,7 +166,7 @@ pub trait Forge: Send + Sync {
         Ok(())
     }
 
-    /// Whether the pull request can be merged without conflicts; `None` while that is not known.
+    /// Whether the pull request can be merged without conflicts; `None` where that cannot be found out within seconds.
     async fn mergeable(&self, _ctx: &TenantCtx, _target: &Target, _number: u64) -> Result<Option<bool>, Failure> {
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! GitHub's deliveries in the domain's words. The structs name only what we need, so nothing new breaks them.
 
 use commands::Markup;
-use domain::name::{CommitSha, RepoName, TrackerKey};
+use domain::name::{BranchName, CommitSha, RepoName, TrackerKey};
 use domain::ticket::TicketText;
 use engine::inbound::{Actor, Inbound, InboundError, InboundNews, Named, Thread};
 use engine::port::Place;
@@ -146,7 +146,6 @@ struct ReviewCommentEvent {
 struct CheckSuite {
     app: Option<Numbered>,
     head_sha: String,
-    conclusion: Option<String>,
     #[serde(default)]
     pull_requests: Vec<PullRequest>,
 }
@@ -154,6 +153,28 @@ struct CheckSuite {
 #[derive(Deserialize)]
 struct CheckSuiteEvent {
     check_suite: CheckSuite,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct StatusEvent {
+    sha: String,
+    state: String,
+    #[serde(default)]
+    branches: Vec<Branch>,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct PushEvent {
+    r#ref: String,
+    #[serde(default)]
+    deleted: bool,
     repository: Repository,
 }
 
@@ -172,6 +193,8 @@ pub fn parse(event: &str, body: &[u8], handle: &str) -> Result<Inbound, InboundE
         ("pull_request_review", "submitted") => review(shaped(body)?, envelope.sender.as_ref())?,
         ("pull_request_review_comment", "created") => review_comment(shaped(body)?, envelope.sender.as_ref())?,
         ("check_suite", "completed") => checks(shaped(body)?)?,
+        ("status", _) => status(&shaped(body)?)?,
+        ("push", _) => push(&shaped(body)?)?,
         ("pull_request", "synchronize") => {
             let event: Synchronized = shaped(body)?;
             let (repo, number) = (repo(&event.repository)?, event.pull_request.number);
@@ -322,7 +345,26 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
         repo: repo(&event.repository)?,
         head: commit(&suite.head_sha)?,
         app: suite.app.map(|app| app.id),
-        numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
-        failed: matches!(suite.conclusion.as_deref(), Some("failure" | "timed_out" | "startup_failure")),
+        numbers: Some(suite.pull_requests.iter().map(|pull| pull.number).collect()),
     })
+}
+
+/// Older systems report a status where others run a check; it names branches and no pull request.
+fn status(event: &StatusEvent) -> Result<InboundNews, InboundError> {
+    if event.state == "pending" {
+        return Ok(InboundNews::Ignored("a status that is not final"));
+    }
+    let mut branches = event.branches.iter().filter_map(|branch| BranchName::parse(&branch.name).ok());
+    if !branches.any(|branch| branch.is_ours()) {
+        return Ok(InboundNews::Ignored("a status of a commit on no branch of ours"));
+    }
+    Ok(InboundNews::Checks { repo: repo(&event.repository)?, head: commit(&event.sha)?, app: None, numbers: None })
+}
+
+fn push(event: &PushEvent) -> Result<InboundNews, InboundError> {
+    let branch = event.r#ref.strip_prefix("refs/heads/").and_then(|name| BranchName::parse(name).ok());
+    match branch.filter(|branch| !event.deleted && !branch.is_ours()) {
+        Some(branch) => Ok(InboundNews::Advanced { repo: repo(&event.repository)?, branch }),
+        None => Ok(InboundNews::Ignored("a push to nothing that work is based on")),
+    }
 }

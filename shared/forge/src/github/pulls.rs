@@ -1,6 +1,7 @@
 //! Pull requests on GitHub: one for a branch, made once, changed only where it is ours to change.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
@@ -121,6 +122,9 @@ const BEGIN: &str = "<!-- prfactory:begin -->";
 const END: &str = "<!-- prfactory:end -->";
 /// Most characters of a pull request's text; GitHub stops at 65,536.
 const ROOM: usize = 60_000;
+
+/// How long GitHub is given, time after time, to find out whether a pull request conflicts.
+const FINDING_OUT: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
 /// A part of a query as it travels.
 fn encoded(text: &str) -> String {
@@ -277,6 +281,13 @@ impl Forge for Github {
 
     async fn mergeable(&self, ctx: &TenantCtx, target: &Target, number: u64) -> Result<Option<bool>, Failure> {
         let guest = self.guest(ctx, &target.repo, Scope::Look).await?;
+        // The first to ask has GitHub find out.
+        for wait in FINDING_OUT {
+            if let Some(found) = guest.pull(number).await?.mergeable {
+                return Ok(Some(found));
+            }
+            tokio::time::sleep(wait).await;
+        }
         Ok(guest.pull(number).await?.mergeable)
     }
 

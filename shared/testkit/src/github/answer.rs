@@ -339,13 +339,9 @@ fn others(ask: &Ask<'_>, operation: &str) -> Reply {
             if inside { (200, wire::like(operation, 200, &[("/state", json!("active"))])) } else { missing() }
         }
         "repos/get-combined-status-for-ref" => {
-            let parts = [
-                ("/sha", json!(ask.place("ref"))),
-                ("/statuses", json!([])),
-                ("/total_count", json!(0)),
-                ("/state", json!("pending")),
-            ];
-            (200, wire::like(operation, 200, &parts))
+            let repo = state.repo(&ask.repo()).cloned();
+            let all = repo.iter().flat_map(|repo| &repo.statuses).filter(|status| status.head == ask.place("ref"));
+            (200, wire::statuses(ask.place("ref"), all))
         }
         _ => {
             drop(state);

@@ -197,6 +197,7 @@ impl GithubHost {
             remarks: Vec::new(),
             reviews: BTreeMap::new(),
             checks: Vec::new(),
+            statuses: Vec::new(),
             access: HashMap::new(),
             signed: BTreeSet::new(),
         };

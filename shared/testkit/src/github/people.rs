@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::state::{Check, Comment, Issue, Pull, Repo};
+use super::state::{Check, Comment, Issue, Pull, Repo, Status};
 use super::{GithubHost, bot, pulls, repository, wire};
 
 /// A remark on a line: file, line, words.
@@ -127,7 +127,7 @@ impl GithubHost {
             draft: false,
             open: true,
             merged: false,
-            mergeable: Some(true),
+            asked: None,
             by,
             head: "f".repeat(40),
         };
@@ -265,6 +265,7 @@ impl GithubHost {
         let Some((made, number)) = made.flatten() else {
             return String::new();
         };
+        self.send("push", repo, who, json!({ "ref": format!("refs/heads/{branch}"), "after": made })).await;
         if let Some(number) = number {
             let payload = json!({ "action": "synchronize", "after": made, "pull_request": { "number": number } });
             self.send("pull_request", repo, who, payload).await;
@@ -272,13 +273,18 @@ impl GithubHost {
         made
     }
 
-    /// Whether a pull request can be merged, by what GitHub finds out.
-    pub fn conflicts(&self, repo: &str, number: u64, conflicts: bool) {
+    /// A system that knows no checks reports a status of the head of a pull request.
+    pub async fn reports(&self, repo: &str, number: u64, (context, state): (&str, &str)) -> u16 {
+        let pull = self.pull(repo, number);
+        let (head, branch) = pull.map(|pull| (pull.head, pull.branch)).unwrap_or_default();
         self.change(repo, |repo| {
-            if let Some(Pull { mergeable, .. }) = repo.pulls.get_mut(&number) {
-                *mergeable = Some(!conflicts);
-            }
+            repo.statuses.retain(|status| status.context != context || status.head != head);
+            let (context, state) = (context.to_owned(), state.to_owned());
+            repo.statuses.push(Status { head: head.clone(), context, state });
         });
+        let payload = json!({ "sha": head, "state": state, "context": context, "branches": [{ "name": branch }] });
+        let us = bot(&self.inner.state());
+        self.send("status", repo, us, payload).await
     }
 
     /// Gives a repository another name.

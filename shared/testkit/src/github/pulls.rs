@@ -38,7 +38,7 @@ fn whole(ask: &Ask<'_>, name: &str) -> Reply {
                     && (!open || pull.open)
             };
             let all = repo.pulls.iter().rev().filter(|(_, pull)| fits(pull));
-            let all = all.map(|(number, pull)| wire::pull(&state, &repo, *number, pull, &shown(&repo, pull), true));
+            let all = all.map(|(number, pull)| wire::listed(&state, &repo, (*number, pull), &shown(&repo, pull)));
             (200, page(ask, all.collect()))
         }
         "create" => {
@@ -59,12 +59,12 @@ fn whole(ask: &Ask<'_>, name: &str) -> Reply {
                 draft: ask.body.get("draft").and_then(Value::as_bool).unwrap_or(false),
                 open: true,
                 merged: false,
-                mergeable: Some(true),
+                asked: None,
                 by: us,
                 head: head.clone(),
             };
             let number = repo.next();
-            let shown = wire::pull(&state, &repo, number, &pull, &head, false);
+            let shown = wire::whole(&state, &repo, (number, &pull), &head, None);
             if let Some(repo) = state.repo_mut(&ask.repo()) {
                 repo.pulls.insert(number, pull);
             }
@@ -83,9 +83,23 @@ fn whole(ask: &Ask<'_>, name: &str) -> Reply {
             }
             let Some(repo) = state.repo(&ask.repo()).cloned() else { return missing() };
             let Some(pull) = repo.pulls.get(&number) else { return missing() };
-            (200, wire::pull(&state, &repo, number, pull, &shown(&repo, pull), false))
+            let head = shown(&repo, pull);
+            let mergeable = mergeable(&repo, pull, &head);
+            if let Some(pull) = state.repo_mut(&ask.repo()).and_then(|repo| repo.pulls.get_mut(&number)) {
+                pull.asked = repository::head(&repo.path, &pull.base).map(|base| (base, head.clone()));
+            }
+            (200, wire::whole(&state, &repo, (number, pull), &head, mergeable))
         }
     }
+}
+
+/// Whether a pull request can be merged; GitHub finds that out once somebody asks, and tells those who ask again.
+fn mergeable(repo: &Repo, pull: &Pull, head: &str) -> Option<bool> {
+    let (base, known) = pull.asked.as_ref().filter(|_| pull.open)?;
+    if repository::head(&repo.path, &pull.base).as_ref() != Some(base) || known != head {
+        return None;
+    }
+    Some(repository::git(&repo.path, &["merge-tree", "--write-tree", base, head], None, &[]).is_some())
 }
 
 fn remarks(ask: &Ask<'_>, name: &str) -> Reply {

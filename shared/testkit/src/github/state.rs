@@ -54,10 +54,19 @@ pub(super) struct Pull {
     pub(super) draft: bool,
     pub(super) open: bool,
     pub(super) merged: bool,
-    pub(super) mergeable: Option<bool>,
+    /// Base and head for which somebody asked whether they can be merged.
+    pub(super) asked: Option<(String, String)>,
     pub(super) by: u64,
     /// The head when it was closed; an open one shows its branch.
     pub(super) head: String,
+}
+
+/// A status as older systems report it.
+#[derive(Debug, Clone)]
+pub(super) struct Status {
+    pub(super) head: String,
+    pub(super) context: String,
+    pub(super) state: String,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +96,7 @@ pub(super) struct Repo {
     /// Reviews by number, each with what it is reacted to.
     pub(super) reviews: BTreeMap<u64, BTreeSet<(u64, String)>>,
     pub(super) checks: Vec<Check>,
+    pub(super) statuses: Vec<Status>,
     /// What people may do: `admin`, `write`, `read`.
     pub(super) access: HashMap<u64, &'static str>,
     /// Who signed commits made through the API.

@@ -3,7 +3,7 @@
 use domain::Timestamp;
 use serde_json::{Value, json};
 
-use super::state::{Check, Comment, Issue, Pull, Repo, State, User};
+use super::state::{Check, Comment, Issue, Pull, Repo, State, Status, User};
 use super::{APP, SLUG};
 use crate::openapi;
 
@@ -118,10 +118,21 @@ pub(super) fn issue(state: &State, repo: &Repo, number: u64, issue: &Issue) -> V
     whole
 }
 
-pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &str, listed: bool) -> Value {
-    let base =
-        if listed { example("pulls/list", 200).get(0).cloned().unwrap_or_default() } else { example("pulls/get", 200) };
-    let mut parts = vec![
+/// A pull request as a list shows it.
+pub(super) fn listed(state: &State, repo: &Repo, pull: (u64, &Pull), head: &str) -> Value {
+    let base = example("pulls/list", 200).get(0).cloned().unwrap_or_default();
+    put(base, &parts(state, repo, pull, head))
+}
+
+/// A pull request on its own.
+pub(super) fn whole(state: &State, repo: &Repo, pull: (u64, &Pull), head: &str, mergeable: Option<bool>) -> Value {
+    let mut all = parts(state, repo, pull, head);
+    all.extend([("/merged", json!(pull.1.merged)), ("/mergeable", json!(mergeable))]);
+    put(example("pulls/get", 200), &all)
+}
+
+fn parts(state: &State, repo: &Repo, (number, pull): (u64, &Pull), head: &str) -> Vec<(&'static str, Value)> {
+    vec![
         ("/number", json!(number)),
         ("/node_id", json!(format!("PR_{}_{number}", repo.id))),
         ("/title", json!(pull.title)),
@@ -136,12 +147,7 @@ pub(super) fn pull(state: &State, repo: &Repo, number: u64, pull: &Pull, head: &
         ("/base/ref", json!(pull.base)),
         ("/user", user(state.user(pull.by))),
         ("/html_url", json!(format!("https://github.test/{}/pull/{number}", repo.name))),
-    ];
-    if !listed {
-        parts.push(("/merged", json!(pull.merged)));
-        parts.push(("/mergeable", json!(pull.mergeable)));
-    }
-    put(base, &parts)
+    ]
 }
 
 pub(super) fn check(check: &Check) -> Value {
@@ -160,6 +166,22 @@ pub(super) fn check(check: &Check) -> Value {
             ("/app", app),
         ],
     )
+}
+
+/// The statuses of a commit, and what they are together.
+pub(super) fn statuses<'a>(head: &str, all: impl Iterator<Item = &'a Status>) -> Value {
+    let base = example("repos/get-combined-status-for-ref", 200);
+    let one = base.pointer("/statuses/0").cloned().unwrap_or_default();
+    let shown = all.map(|s| put(one.clone(), &[("/context", json!(s.context)), ("/state", json!(s.state))]));
+    let shown: Vec<Value> = shown.collect();
+    let is = |state: &str| shown.iter().any(|status| status.get("state") == Some(&json!(state)));
+    let together = match () {
+        () if is("failure") || is("error") => "failure",
+        () if shown.is_empty() || is("pending") => "pending",
+        () => "success",
+    };
+    let parts = [("/sha", json!(head)), ("/total_count", json!(shown.len())), ("/state", json!(together))];
+    put(put(base, &parts), &[("/statuses", json!(shown))])
 }
 
 /// The App itself.

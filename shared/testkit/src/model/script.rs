@@ -260,12 +260,27 @@ fn change(
         }
     }
     for (path, before) in &texts {
-        let after = told.instructions.iter().fold(before.clone(), |text, i| i.applied(path, &text));
+        let after = told.instructions.iter().fold(decided(before), |text, i| i.applied(path, &text));
         let edits = edits(before, &after).ok_or_else(|| format!("{path} cannot be edited step by step"))?;
         blocks
             .extend(edits.iter().map(|edit| tool("edit", &json!({ "path": path, "old": edit.old, "new": edit.new }))));
     }
     Ok(if blocks.is_empty() { hand_in(told, threads) } else { blocks })
+}
+
+/// A text without its conflicts: each is decided for our own lines.
+fn decided(text: &str) -> String {
+    let mut ours = true;
+    let keep = |line: &&str| {
+        match line.split(' ').next().unwrap_or("") {
+            "|||||||" => ours = false,
+            ">>>>>>>" => ours = true,
+            "<<<<<<<" => {}
+            _ => return ours,
+        }
+        false
+    };
+    text.split_inclusive('\n').filter(keep).collect()
 }
 
 fn hand_in(told: &Told, threads: Option<&[(String, String)]>) -> Vec<Value> {
