@@ -14,19 +14,22 @@ use engine::directory::{self, Connection, MemberRow};
 use engine::port::{Clock, Secret, Secrets as _};
 use engine::seal::Sealer;
 use engine::tenancy::TenantCtx;
+use forge::Claims;
 use local::{Settings, SystemClock, SystemIds, seed};
 use serde_json::{Value, json};
+use tracker::Jira;
 use webhooks::endpoint_secret;
 
 use crate::Exit;
 use crate::args::{Admin, AdminTask, EndpointTask, InstallationTask, MemberTask, TenantTask};
 use crate::demo::random_hex;
 use crate::output::Output;
+use crate::{github, jira};
 
 /// A stack, opened with the operator's own credentials.
 struct Stack {
     engine: Engine,
-    vault: KmsVault,
+    vault: Arc<KmsVault>,
     secrets: ManagedSecrets,
     outputs: BTreeMap<String, String>,
 }
@@ -45,6 +48,18 @@ pub(crate) async fn run(args: &Admin, out: Output) -> anyhow::Result<Exit> {
         AdminTask::Endpoint(EndpointTask::Create { tenant }) => stack.endpoint(tenant, out).await?,
         AdminTask::Endpoint(EndpointTask::Rotate { id }) => stack.rotate(id, out).await?,
         AdminTask::Installation(InstallationTask::Revoke { number }) => stack.revoke(*number, out).await?,
+        AdminTask::Installation(InstallationTask::Claim { tenant, client_id, installation, api, web }) => {
+            let claims = Claims::new(stack.engine.clone(), api, web, client_id)?;
+            return github::claim(&stack.engine, &stack.ctx(tenant)?, &claims, *installation, out).await;
+        }
+        AdminTask::Jira { tenant, endpoint, task } => {
+            let endpoint = match endpoint {
+                Some(id) => Some(stack.delivers_to(tenant, id).await?),
+                None => None,
+            };
+            let jira = Jira::new(stack.engine.clone(), Arc::clone(&stack.vault) as _)?;
+            return jira::carry_out(&jira, &stack.ctx(tenant)?, task, endpoint, out).await;
+        }
         AdminTask::Webhook { endpoint: None } => {
             let secret = stack.secret("github-webhook").await?;
             show(out, stack.output("GithubWebhookUrl")?, &secret)?;
@@ -109,7 +124,7 @@ impl Stack {
             slots: None,
             model: None,
         };
-        let vault = KmsVault::new(&access, clock, output("VaultKeyArn")?);
+        let vault = Arc::new(KmsVault::new(&access, clock, output("VaultKeyArn")?));
         Ok(Self { engine, vault, secrets, outputs })
     }
 
@@ -128,7 +143,7 @@ impl Stack {
 
     async fn apply(&self, file: &Path, out: Output) -> anyhow::Result<()> {
         let settings = Settings::read(file)?;
-        seed(&self.engine, &self.vault, &settings).await?;
+        seed(&self.engine, self.vault.as_ref(), &settings).await?;
         let count = settings.tenant.len();
         out.either(&format!("{count} tenants are as {} says", file.display()), &json!({ "tenants": count }));
         Ok(())
@@ -138,12 +153,7 @@ impl Stack {
         let ctx = self.ctx(id)?;
         directory::store_policy(&self.engine, &ctx, &Policy::standard()).await?;
         if let Some(number) = installation {
-            let known = directory::installation(&self.engine, number).await?;
-            if known.is_some_and(|known| known.revoked || known.tenant != *ctx.tenant()) {
-                bail!("installation {number} was removed, or belongs to another tenant");
-            }
-            let connection = Connection::live(ctx.tenant().clone(), 1);
-            directory::store_installation(&self.engine, number, &connection).await?;
+            directory::claim(&self.engine, &ctx, number).await?;
         }
         out.either(&format!("{id} is there"), &json!({ "tenant": id }));
         Ok(())
@@ -203,8 +213,22 @@ impl Stack {
 
     /// Says address and secret of an endpoint.
     async fn say(&self, id: &EndpointId, generation: u32, out: Output) -> anyhow::Result<()> {
+        let (address, secret) = self.address(id, generation).await?;
+        show(out, &address, &secret)
+    }
+
+    async fn address(&self, id: &EndpointId, generation: u32) -> anyhow::Result<jira::Endpoint> {
         let master = self.secret("endpoint-master").await?;
         let secret = endpoint_secret(&master, id, generation).context("the master secret is blank")?;
-        show(out, &format!("{}{id}/{generation}", self.output("JiraWebhookUrl")?), &secret)
+        Ok((format!("{}{id}/{generation}", self.output("JiraWebhookUrl")?), secret))
+    }
+
+    /// An endpoint of a tenant, as its site of Jira has to know it.
+    async fn delivers_to(&self, tenant: &str, id: &str) -> anyhow::Result<jira::Endpoint> {
+        let (id, connection) = self.connected(id).await?;
+        if connection.tenant.as_str() != tenant || connection.revoked {
+            bail!("endpoint {id} was removed, or belongs to another tenant");
+        }
+        self.address(&id, connection.generation).await
     }
 }

@@ -3,7 +3,9 @@
 use anyhow::{Context as _, anyhow, bail};
 use domain::id::{MemberId, TenantId};
 use domain::name::TrackerKey;
+use domain::principal::Role;
 use domain::ticket::Ticket;
+use engine::directory;
 use engine::message::{DeliveryMessage, INTAKE, Source};
 use engine::tenancy::TenantCtx;
 use intake::{Answer, CliRequest, CliWish};
@@ -61,6 +63,15 @@ impl Client {
     /// The tenant's id.
     pub fn tenant(&self) -> &TenantId {
         self.ctx.tenant()
+    }
+
+    /// Fails unless the member is an admin of the tenant.
+    pub async fn must_be_admin(&self, what: &str) -> anyhow::Result<()> {
+        let row = directory::member_row(&self.system.engine, &self.ctx, &self.member).await?;
+        if row.is_none_or(|row| row.role < Role::Admin) {
+            bail!("{what} needs the role admin; say who you are with --as");
+        }
+        Ok(())
     }
 
     /// Gives a request to intake and waits for what becomes of it.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use domain::principal::Role;
-use engine::directory::{self, JiraStatuses};
+use engine::directory::JiraStatuses;
 use engine::port::Secret;
+use engine::tenancy::TenantCtx;
 use serde_json::json;
+use tracker::Jira;
 use tracker::jira::{Checked, Credentials, EVENTS};
 use webhooks::endpoint_secret;
 
@@ -77,48 +78,47 @@ pub(crate) async fn run(
     task: &JiraTask,
     out: Output,
 ) -> anyhow::Result<Exit> {
-    match task {
-        JiraTask::Connect(args) => connect(client, settings, args, out).await,
-        JiraTask::Test { project } => {
-            let checked = client.system().jira.test(client.ctx(), project.as_deref()).await?;
-            Ok(told(&checked, out))
-        }
+    let (jira, ctx) = (&client.system().jira, client.ctx());
+    if let JiraTask::Connect(_) = task {
+        client.must_be_admin("connecting a site").await?;
     }
+    carry_out(jira, ctx, task, endpoint(client, settings)?, out).await
 }
 
-/// Only who may administer the tenant connects it.
-async fn must_be_admin(client: &Client) -> anyhow::Result<()> {
-    let row = directory::member_row(&client.system().engine, client.ctx(), client.member()).await?;
-    if row.is_none_or(|row| row.role < Role::Admin) {
-        bail!("connecting a site needs the role admin; say who you are with --as");
-    }
-    Ok(())
-}
+/// An endpoint of Jira: its path below wherever we are reached, or its whole address; and its secret.
+pub(crate) type Endpoint = (String, Secret);
 
-async fn connect(client: &Client, settings: &local::Settings, args: &JiraConnect, out: Output) -> anyhow::Result<Exit> {
-    must_be_admin(client).await?;
-    let credentials = credentials(args)?;
+/// The same for whoever may do it.
+pub(crate) async fn carry_out(
+    jira: &Jira,
+    ctx: &TenantCtx,
+    task: &JiraTask,
+    endpoint: Option<Endpoint>,
+    out: Output,
+) -> anyhow::Result<Exit> {
+    let args = match task {
+        JiraTask::Connect(args) => args,
+        JiraTask::Test { project } => return Ok(told(&jira.test(ctx, project.as_deref()).await?, out)),
+    };
     let statuses = JiraStatuses {
         in_progress: args.in_progress.clone(),
         in_review: args.in_review.clone(),
         done: args.done.clone(),
     };
     let statuses = (statuses != JiraStatuses::default()).then_some(statuses);
-    let jira = &client.system().jira;
-    let checked =
-        jira.connect(client.ctx(), &args.site, &credentials, (statuses, args.repository_field.clone())).await?;
+    let credentials = credentials(args)?;
+    let checked = jira.connect(ctx, &args.site, &credentials, (statuses, args.repository_field.clone())).await?;
     let exit = told(&checked, out);
-    let Some((path, secret)) = endpoint(client, settings)? else {
-        let say = "This tenant has no endpoint for Jira yet: add a `[[tenant.endpoint]]` to prfactory.toml, then run this again.";
+    let Some((path, secret)) = endpoint else {
+        let say = "No endpoint was named that the site could deliver to: add a `[[tenant.endpoint]]` to prfactory.toml, or make one with `admin endpoint create` and name it, then run this again.";
         out.either(say, &json!({ "endpoint": null }));
         return Ok(exit);
     };
-    let Some(url) = &args.url else {
-        by_hand(&path, &secret, out);
-        return Ok(exit);
+    let address = match &args.url {
+        Some(url) => format!("{}{path}", url.trim_end_matches('/')),
+        None => path,
     };
-    let address = format!("{}{path}", url.trim_end_matches('/'));
-    if jira.register(client.ctx(), &address, &secret).await? {
+    if address.starts_with("http") && jira.register(ctx, &address, &secret).await? {
         out.either(&format!("Jira delivers to {address}"), &json!({ "webhook": address, "registered": true }));
     } else {
         by_hand(&address, &secret, out);
@@ -127,7 +127,7 @@ async fn connect(client: &Client, settings: &local::Settings, args: &JiraConnect
 }
 
 /// The endpoint of the tenant, and its secret.
-fn endpoint(client: &Client, settings: &local::Settings) -> anyhow::Result<Option<(String, Secret)>> {
+fn endpoint(client: &Client, settings: &local::Settings) -> anyhow::Result<Option<Endpoint>> {
     let tenant = settings.tenant.iter().find(|tenant| tenant.id == *client.tenant());
     let live = tenant.and_then(|tenant| tenant.endpoint.iter().find(|endpoint| !endpoint.revoked));
     let Some(endpoint) = live else {

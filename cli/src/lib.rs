@@ -9,6 +9,7 @@ mod delivery;
 pub mod demo;
 mod doctor;
 mod exit;
+pub mod github;
 mod http;
 pub mod jira;
 mod listen;

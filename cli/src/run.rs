@@ -14,7 +14,7 @@ use crate::args::{Cli, Command, Serve, Ticket};
 use crate::client::{Client, key};
 use crate::output::Output;
 use crate::system::{ModelAccess, Server, System};
-use crate::{Exit, context, demo, doctor, jira, local_files, usage, view};
+use crate::{Exit, context, demo, doctor, github, jira, local_files, usage, view};
 
 /// Sets up logging: structured and on standard error for `serve`, warnings only otherwise.
 pub fn logging(serving: bool) {
@@ -47,6 +47,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve(&cli.data, args, out).await,
         Command::Webhooks => webhooks(&cli.data, out),
         Command::Usage { key: k, month } => usage::run(&client(&cli).await?, k.as_deref(), month.as_deref(), out).await,
+        Command::Github(task) => github::run(&client(&cli).await?, task, out).await,
         Command::Jira(task) => jira::run(&client(&cli).await?, &Settings::load(&cli.data)?, task, out).await,
         Command::Context(args) => context::run(args, out),
         Command::Doctor(args) => doctor::run(&cli.data, args, out).await,

@@ -2,10 +2,10 @@
 
 use domain::error::Failure;
 use domain::input::{Happening, Input, News};
-use domain::name::{BranchName, RepoName};
+use domain::name::RepoName;
 use domain::principal::Principal;
 use engine::commit::{self, Hold};
-use engine::directory::{self, Connection, ForgeRepo, Repository};
+use engine::directory::{self, Connection};
 use engine::inbound::Named;
 use engine::tenancy::TenantCtx;
 use engine::ticket::list;
@@ -52,17 +52,7 @@ pub(crate) async fn changed(case: &Case<'_>, added: &[Named], removed: &[Named])
     let Some(installation) = case.connection.as_deref().and_then(directory::installation_number) else {
         return ignored(case, "an installation without a number").await;
     };
-    for named in added {
-        if directory::known_as(engine, &case.ctx, installation, named).await?.is_some() {
-            continue;
-        }
-        let taken = directory::repository(engine, &case.ctx, &named.name).await?;
-        if taken.is_some() {
-            tracing::warn!(repository = %named.name, "a repository of this name is connected otherwise, and stays so");
-            continue;
-        }
-        directory::store_repository(engine, &case.ctx, &connected(installation, named)).await?;
-    }
+    directory::offer(engine, &case.ctx, installation, added).await?;
     let mut trouble = None;
     for named in removed {
         let Some(row) = directory::known_as(engine, &case.ctx, installation, named).await? else {
@@ -84,25 +74,5 @@ pub(crate) async fn changed(case: &Case<'_>, added: &[Named], removed: &[Named])
         // The delivery comes again and finds what is left.
         Some(failure) => Err(failure),
         None => ignored(case, "what the installation may see was taken in").await,
-    }
-}
-
-fn connected(installation: u64, named: &Named) -> Repository {
-    let base = named.base.as_deref().and_then(|base| BranchName::parse(base).ok());
-    Repository {
-        name: named.name.clone(),
-        location: String::new(),
-        base: base.unwrap_or_else(BranchName::main),
-        projects: Vec::new(),
-        token: None,
-        components: Vec::new(),
-        github: Some(ForgeRepo {
-            installation,
-            id: Some(named.id),
-            name: named.name.clone(),
-            public: named.public.unwrap_or(false),
-            seen: named.public.is_some(),
-            follows: true,
-        }),
     }
 }

@@ -4,6 +4,6 @@ pub mod github;
 mod local;
 mod route;
 
-pub use github::{App, AppSettings, Github, KeySigner};
+pub use github::{App, AppSettings, Claimable, Claims, DeviceCode, Github, KeySigner};
 pub use local::LocalForge;
 pub use route::{Forges, Writers};

@@ -282,12 +282,11 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
             directory::store_endpoint(engine, &endpoint.id, &connection).await?;
         }
         for installation in &tenant.installations {
-            if directory::installation(engine, *installation).await?.is_some_and(|known| !known.is_live()) {
-                // It was uninstalled or suspended: what the settings say cannot bring it back.
-                continue;
+            match directory::installation(engine, *installation).await? {
+                // Where it was uninstalled or suspended, what the settings say cannot bring it back.
+                Some(known) if known.tenant == tenant.id => {}
+                Some(_) | None => directory::claim(engine, &ctx, *installation).await?,
             }
-            let connection = Connection::live(tenant.id.clone(), 1);
-            directory::store_installation(engine, *installation, &connection).await?;
         }
     }
     Ok(())

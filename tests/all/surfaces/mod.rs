@@ -1,6 +1,7 @@
 //! What people see on GitHub and in Jira, from the first word to the merge.
 
 mod branches;
+mod connecting;
 mod effects;
 mod installed;
 mod issues;

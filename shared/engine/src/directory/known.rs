@@ -1,11 +1,14 @@
 //! Repositories of GitHub by the number that stays, whatever they are called.
 
-use domain::error::Failure;
-use domain::name::BranchName;
+use domain::error::{Failure, Fault};
+use domain::name::{BranchName, RepoName};
+use serde_json::json;
 
-use super::{Repository, change_repository, repositories};
+use super::{Connection, ForgeRepo, Repository, change_repository, repositories, repository, store_repository};
 use crate::Engine;
 use crate::inbound::Named;
+use crate::key::Key;
+use crate::port::{Condition, Item, TableError, Write};
 use crate::tenancy::TenantCtx;
 
 /// Our name for a repository of GitHub, by the number that stays, among those of an installation.
@@ -49,4 +52,66 @@ pub async fn known_as(
         row.base = base.unwrap_or_else(|| row.base.clone());
     };
     change_repository(engine, ctx, &found.name, how).await
+}
+
+/// Connects an installation of the GitHub App to a tenant, unless it was removed or is another's.
+pub async fn claim(engine: &Engine, ctx: &TenantCtx, installation: u64) -> Result<(), Failure> {
+    let taken = || {
+        let say = format!("installation {installation} was removed, or belongs to another tenant");
+        Failure::new(Fault::Permission, say)
+    };
+    match super::installation(engine, installation).await? {
+        Some(known) if known.tenant == *ctx.tenant() && !known.revoked => return Ok(()),
+        Some(_) => return Err(taken()),
+        None => {}
+    }
+    let item = Item::new(Key::installation(installation), json!(Connection::live(ctx.tenant().clone(), 1)));
+    let when = vec![Condition::NotExists { now: engine.clock.now() }];
+    match engine.table.transact(vec![Write::Put { item, when }]).await {
+        Ok(()) => Ok(()),
+        Err(TableError::Condition { .. }) => Err(taken()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Connects what an installation may see now; where another repository has the name, that one stays. Says which are
+/// connected through it.
+pub async fn offer(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    installation: u64,
+    offered: &[Named],
+) -> Result<Vec<RepoName>, Failure> {
+    let mut connected = Vec::with_capacity(offered.len());
+    for named in offered {
+        if let Some(known) = known_as(engine, ctx, installation, named).await? {
+            connected.push(known.name);
+        } else if repository(engine, ctx, &named.name).await?.is_some() {
+            tracing::warn!(repository = %named.name, "a repository of this name is connected otherwise, and stays so");
+        } else {
+            store_repository(engine, ctx, &seen_through(installation, named)).await?;
+            connected.push(named.name.clone());
+        }
+    }
+    Ok(connected)
+}
+
+fn seen_through(installation: u64, named: &Named) -> Repository {
+    let base = named.base.as_deref().and_then(|base| BranchName::parse(base).ok());
+    Repository {
+        name: named.name.clone(),
+        location: String::new(),
+        base: base.unwrap_or_else(BranchName::main),
+        projects: Vec::new(),
+        token: None,
+        components: Vec::new(),
+        github: Some(ForgeRepo {
+            installation,
+            id: Some(named.id),
+            name: named.name.clone(),
+            public: named.public.unwrap_or(false),
+            seen: named.public.is_some(),
+            follows: true,
+        }),
+    }
 }

@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::port::{Condition, Index, Item, Person, Write};
 use crate::tenancy::TenantCtx;
 
-pub use known::known_as;
+pub use known::{claim, known_as, offer};
 pub use pull::{pull_request_write, ticket_of_pull_request};
 pub use site::{JiraLogin, JiraSite, JiraStatuses, jira, replace_jira, store_jira};
 

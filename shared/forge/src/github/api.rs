@@ -23,8 +23,8 @@ const FOR_PUSHES: i64 = 6;
 pub(super) const ENDING: &str = "/installation/token";
 /// How long a secondary limit lasts where GitHub does not say.
 const SECONDARY: SignedDuration = SignedDuration::from_mins(1);
-/// Most pages of one list; who has more than a thousand entries is shown the newest ones.
-const PAGES: usize = 10;
+/// Most pages of one list: more comments than GitHub allows an issue to have.
+const PAGES: usize = 26;
 
 /// Calls GitHub with one token.
 #[derive(Clone)]
@@ -255,6 +255,7 @@ pub(super) fn client(base: &str) -> Result<Octocrab, Failure> {
         .set_read_timeout(Some(second * 10))
         .set_write_timeout(Some(second * 10))
         .add_header(http::header::HeaderName::from_static("x-github-api-version"), "2022-11-28".to_owned())
+        .add_header(http::header::ACCEPT, "application/json".to_owned())
         .build()
         .map_err(|error| bug(&error.to_string()))
 }

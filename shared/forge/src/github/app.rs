@@ -136,6 +136,10 @@ impl App {
         Ok(Self { settings, signer, engine, crab, kept: Tokens::default(), login: OnceLock::new() })
     }
 
+    pub(super) fn settings(&self) -> &AppSettings {
+        &self.settings
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }

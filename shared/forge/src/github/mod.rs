@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod app;
+mod claim;
 mod commits;
 mod deliveries;
 mod inbound;
@@ -18,6 +19,7 @@ use engine::directory::{self, ForgeRepo};
 use engine::tenancy::TenantCtx;
 
 pub use app::{App, AppSettings, KeySigner};
+pub use claim::{Claimable, Claims, DeviceCode};
 pub use deliveries::Missed;
 pub use inbound::parse;
 
@@ -47,11 +49,6 @@ impl Github {
     /// Speaks as an App.
     pub fn new(app: Arc<App>) -> Self {
         Self { app }
-    }
-
-    /// The App's own side: its deliveries, and what it is called.
-    pub fn app(&self) -> &App {
-        &self.app
     }
 
     /// The repository behind a name of ours, with a token for a purpose.

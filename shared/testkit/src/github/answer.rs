@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 
 use super::serve::{Ask, Caller, Reply, missing, refused};
 use super::state::{Comment, Token};
-use super::{bot, checks, pulls, repository, wire};
+use super::{bot, checks, login, pulls, repository, wire};
 
 /// Carries out an operation that is allowed.
 pub(super) fn answer(ask: &Ask<'_>, operation: &str) -> Reply {
+    if let Caller::Person(_) = ask.caller {
+        return login::for_person(ask, operation);
+    }
     match operation.split_once('/') {
         Some(("apps" | "users", name)) => apps(ask, name),
         Some(("git", name)) => git(ask, name),
@@ -324,13 +327,7 @@ fn others(ask: &Ask<'_>, operation: &str) -> Reply {
         }
         "repos/get" => {
             let Some(repo) = state.repo(&ask.repo()) else { return missing() };
-            let parts = [
-                ("/id", json!(repo.id)),
-                ("/full_name", json!(repo.name)),
-                ("/private", json!(repo.private)),
-                ("/default_branch", json!("main")),
-            ];
-            (200, wire::like(operation, 200, &parts))
+            (200, wire::repository(repo))
         }
         "teams/get-membership-for-user-in-org" => {
             let team = format!("{}/{}", ask.place("org"), ask.place("team_slug"));

@@ -8,6 +8,7 @@ mod answer;
 mod checks;
 mod graphql;
 mod hook;
+mod login;
 mod people;
 mod pulls;
 mod repository;
@@ -39,6 +40,8 @@ use state::{Comment, Installation, Repo, State, User};
 pub const APP: u64 = 4_711;
 /// What the App is called.
 pub const SLUG: &str = "prfactory";
+/// By which people sign in to it.
+pub const CLIENT: &str = "Iv23testkit";
 /// The number of the App's own user.
 const BOT: u64 = 9_001;
 

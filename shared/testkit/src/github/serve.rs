@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::state::Trouble;
-use super::{APP, Inner, answer, graphql};
+use super::{APP, Inner, answer, graphql, login};
 use crate::openapi;
 
 /// Largest request a test makes.
@@ -25,6 +25,8 @@ pub(super) enum Caller {
     App,
     /// The App as a guest, by a token.
     Guest(String),
+    /// A person who signed in, by number.
+    Person(u64),
 }
 
 /// One request, understood.
@@ -132,6 +134,10 @@ pub(super) async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -
     if path.contains(".git/") {
         return git(&inner, &parts, &bytes).await;
     }
+    if path.starts_with("/login/") {
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        return written(&login::answer(&inner, &path, &body), &[]);
+    }
     let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or("");
     let Some(caller) = inner.caller(given) else {
         return written(&(401, json!({ "message": "Bad credentials" })), &[]);
@@ -176,7 +182,7 @@ async fn limited(inner: &Inner, ask: &Ask<'_>, operation: &str, reply: impl Fn()
     let trouble = {
         let mut state = inner.state();
         let installation = match &ask.caller {
-            Caller::App => None,
+            Caller::App | Caller::Person(_) => None,
             Caller::Guest(token) => state.tokens.get(token).map(|token| token.installation),
         };
         state.seen.push((operation.to_owned(), installation));
@@ -216,6 +222,10 @@ async fn limited(inner: &Inner, ask: &Ask<'_>, operation: &str, reply: impl Fn()
 /// Whether the caller may do this; a token sees its own repositories and nothing else.
 fn allowed(ask: &Ask<'_>, operation: &str) -> Result<(), Reply> {
     let state = ask.inner.state();
+    if let Caller::Person(_) = ask.caller {
+        let theirs = login::OPERATIONS.contains(&operation);
+        return if theirs { Ok(()) } else { Err((403, json!({ "message": "Resource not accessible" }))) };
+    }
     let Some((permission, writes)) = needs(operation) else {
         let own = operation.starts_with("apps/") || operation.starts_with("users/");
         let fits = matches!(ask.caller, Caller::App) || operation == "apps/revoke-installation-access-token";
@@ -311,6 +321,9 @@ impl Inner {
             return self.signed(message, signature).then_some(Caller::App);
         }
         let state = self.state();
+        if let Some(person) = state.people.get(token) {
+            return Some(Caller::Person(*person));
+        }
         let live = state.tokens.get(token).is_some_and(|token| {
             token.live && state.installations.iter().any(|i| i.id == token.installation && i.live)
         });

@@ -127,6 +127,16 @@ pub(super) struct Token {
     pub(super) live: bool,
 }
 
+/// A code of the device flow.
+#[derive(Debug, Clone)]
+pub(super) struct Device {
+    pub(super) device: String,
+    pub(super) user: String,
+    /// Who entered it, if they agreed.
+    pub(super) by: Option<Option<u64>>,
+    pub(super) until: Timestamp,
+}
+
 /// One attempt to deliver an event.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
@@ -160,6 +170,12 @@ pub(super) struct State {
     pub(super) installations: Vec<Installation>,
     pub(super) tokens: HashMap<String, Token>,
     pub(super) teams: BTreeMap<String, BTreeSet<u64>>,
+    /// Who owns which organisation.
+    pub(super) owners: BTreeMap<String, BTreeSet<u64>>,
+    /// Codes that somebody may sign in with.
+    pub(super) devices: Vec<Device>,
+    /// Tokens of people.
+    pub(super) people: HashMap<String, u64>,
     pub(super) deliveries: Vec<Delivery>,
     /// Deliveries that somebody asked for again.
     pub(super) redelivering: Vec<(String, String, Value)>,

@@ -3,8 +3,8 @@
 use domain::Timestamp;
 use serde_json::{Value, json};
 
-use super::state::{Check, Comment, Issue, Pull, Repo, State, Status, User};
-use super::{APP, SLUG};
+use super::state::{Check, Comment, Installation, Issue, Pull, Repo, State, Status, User};
+use super::{APP, CLIENT, SLUG};
 use crate::openapi;
 
 fn example(operation: &str, status: u16) -> Value {
@@ -184,9 +184,38 @@ pub(super) fn statuses<'a>(head: &str, all: impl Iterator<Item = &'a Status>) ->
     put(put(base, &parts), &[("/statuses", json!(shown))])
 }
 
+/// A repository on its own.
+pub(super) fn repository(repo: &Repo) -> Value {
+    let parts = [
+        ("/id", json!(repo.id)),
+        ("/full_name", json!(repo.name)),
+        ("/private", json!(repo.private)),
+        ("/default_branch", json!("main")),
+    ];
+    put(example("repos/get", 200), &parts)
+}
+
+/// An installation as those see it who see some of it.
+pub(super) fn installation(state: &State, installation: &Installation, app: u64) -> Value {
+    let person = state.login(&installation.account);
+    let (id, kind) = person.map_or((1, "Organization"), |user| (user.id, user.kind));
+    let base = example("apps/list-installations-for-authenticated-user", 200);
+    let parts = [
+        ("/id", json!(installation.id)),
+        ("/app_id", json!(app)),
+        ("/account/id", json!(id)),
+        ("/account/login", json!(installation.account)),
+        ("/account/type", json!(kind)),
+    ];
+    put(base.pointer("/installations/0").cloned().unwrap_or_default(), &parts)
+}
+
 /// The App itself.
 pub(super) fn app() -> Value {
-    put(example("apps/get-authenticated", 200), &[("/id", json!(APP)), ("/slug", json!(SLUG))])
+    put(
+        example("apps/get-authenticated", 200),
+        &[("/id", json!(APP)), ("/slug", json!(SLUG)), ("/client_id", json!(CLIENT))],
+    )
 }
 
 /// An answer of the description, with parts of it put in.
