@@ -19,7 +19,6 @@ pub struct Admin {
 }
 
 /// What an operator does.
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 #[derive(Debug, Subcommand)]
 pub enum AdminTask {
     /// Brings tenants, policies, members, repositories and connections in line with a `prfactory.toml`.

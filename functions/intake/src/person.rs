@@ -7,6 +7,7 @@ use domain::principal::{Member, Role, Via};
 use engine::directory::{self, MemberRow};
 use engine::inbound::Actor;
 use engine::port::{Access, Person};
+use engine::standing::Standing;
 
 use crate::Case;
 
@@ -19,27 +20,22 @@ pub(crate) async fn acting(case: &Case<'_>, repo: Option<&RepoName>) -> Result<O
         return Ok(case.member.clone());
     };
     let who = Person { id, login: actor.name.clone() };
-    let forge = &case.intake.forge;
-    let Some(access) = forge.access(&case.ctx, repo, &who).await? else {
+    let policy = directory::policy_of(&case.intake.engine, &case.ctx, None).await?;
+    let Some(standing) = Standing::of(case.intake.forge.as_ref(), &case.ctx, repo, &policy, &who).await? else {
         return Ok(case.member.clone());
     };
-    let Some(most) = access.most() else {
-        return Ok(None);
-    };
-    let policy = directory::policy_of(&case.intake.engine, &case.ctx, None).await?;
-    let mut teams = false;
-    for team in &policy.approver_teams {
-        teams = teams || forge.in_team(&case.ctx, repo, team, &who).await?;
-    }
     let named = case.member.clone().filter(|member| member.id.as_str() != directory::collaborator(who.id));
     let mut member = match named {
         Some(member) => member,
         // Nobody named this person, now or earlier: the policy of today decides.
-        None if access >= Access::Write && policy.collaborators_may_write => collaborator(case, &who)?,
+        None if standing.access >= Access::Write && policy.collaborators_may_write => collaborator(case, &who)?,
         None => return Ok(None),
     };
-    member.role = if teams { member.role.max(Role::Approver) } else { member.role }.min(most);
-    remember(case, &member, who, teams).await?;
+    let Some(role) = standing.hold(member.role) else {
+        return Ok(None);
+    };
+    member.role = role;
+    remember(case, &member, who, standing.approves).await?;
     Ok(Some(member))
 }
 

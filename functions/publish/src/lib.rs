@@ -19,6 +19,7 @@ use domain::state::Stage;
 use domain::ticket::{Target, Ticket};
 use engine::port::{CommitMeta, Commits, Forge, Permit, PullRequestState, SourceTree, Workspace, Write};
 use engine::stage::{Holder, Turn, TurnInput, Work, handle as run};
+use engine::standing::Standing;
 use engine::tenancy::TenantCtx;
 use engine::{Disposition, Engine, artifact, directory};
 
@@ -175,15 +176,8 @@ impl Publish {
             return Ok(true);
         };
         let repo = &target_of(&input.ticket)?.repo;
-        let Some(access) = self.forge.access(&input.ctx, repo, &person).await? else {
-            return Ok(true);
-        };
-        let mut teams = false;
-        for team in &input.policy.approver_teams {
-            teams = teams || self.forge.in_team(&input.ctx, repo, team, &person).await?;
-        }
-        let is = if teams { row.role.max(Role::Approver) } else { row.role };
-        Ok(access.most().is_some_and(|most| is.min(most) >= role))
+        let standing = Standing::of(self.forge.as_ref(), &input.ctx, repo, &input.policy, &person).await?;
+        Ok(standing.is_none_or(|standing| standing.hold(row.role) >= Some(role)))
     }
 
     /// Whether the pull request may repeat what the ticket says: not where more people can read it than the ticket.

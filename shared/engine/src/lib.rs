@@ -14,6 +14,7 @@ pub mod seal;
 pub mod slot;
 pub mod spend;
 pub mod stage;
+pub mod standing;
 pub mod tenancy;
 pub mod ticket;
 

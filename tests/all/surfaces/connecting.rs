@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use engine::directory::{self, JiraLogin};
+use engine::port::Secret;
 use serde_json::Value;
 use stories::serve::binary;
 use stories::world::{ADA_JIRA, Setup, World};
@@ -112,5 +114,49 @@ async fn a_site_of_jira_is_connected_with_what_is_missing_named() {
     site.creates("SHOP-1", "Raise the tax", TAX);
     assert_eq!(site.labels(ADA_JIRA, "SHOP-1", "prfactory", true).await, 202);
     world.to_plan("SHOP-1").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_by_oauth_is_renewed_when_it_ends_in_time_or_before() {
+    let world = World::start(Setup { app: true, jira: true, ..Setup::default() }).await;
+    let (site, client) = (world.site.as_ref().unwrap(), world.client("ada"));
+    let sealed = async |text: &str| {
+        let secret = Secret::new(text.as_bytes());
+        world.system.vault.seal(client.ctx(), tracker::jira::PURPOSE, &secret).await.unwrap()
+    };
+    site.refreshes("refresh-0");
+    let mut row = directory::jira(&world.system.engine, client.ctx()).await.unwrap().unwrap();
+    row.login = JiraLogin::OAuth {
+        token_url: format!("{}/oauth/token", site.url()),
+        client: "client".to_owned(),
+        secret: sealed("hidden").await,
+        refresh: sealed("refresh-0").await,
+        access: None,
+        until: None,
+    };
+    directory::store_jira(&world.system.engine, client.ctx(), &row).await.unwrap();
+    let stored = async || directory::jira(&world.system.engine, client.ctx()).await.unwrap().unwrap().login;
+
+    site.creates("SHOP-1", "Raise the tax", TAX);
+    assert_eq!(site.labels(ADA_JIRA, "SHOP-1", "prfactory", true).await, 202);
+    super::jira::hears(&world, "SHOP-1", "**Refined ticket").await;
+    world.drained().await;
+    let first = stored().await;
+    assert_ne!(first, row.login, "the refresh token is another after its use");
+
+    world.clock.forward(600);
+    site.ends_access();
+    site.comments(ADA_JIRA, "SHOP-1", "@prfactory approve").await;
+    super::jira::hears(&world, "SHOP-1", "**Plan v1").await;
+    world.drained().await;
+    let second = stored().await;
+    assert_ne!(second, first, "it ended early, and was renewed");
+
+    world.clock.forward(3_600);
+    site.comments(ADA_JIRA, "SHOP-1", "@prfactory help").await;
+    super::jira::hears(&world, "SHOP-1", "works on the open pull request").await;
+    world.drained().await;
+    assert_ne!(stored().await, second, "it ended in time, and was renewed");
     world.end().await;
 }

@@ -37,7 +37,8 @@ pub struct DeviceCode {
     pub user_code: String,
     /// Where.
     pub verification_uri: String,
-    device_code: String,
+    #[serde(rename = "device_code")]
+    secret: String,
     expires_in: u64,
     interval: u64,
 }
@@ -120,7 +121,7 @@ impl Claims {
         let refused = |say: &str| Err(Failure::new(Fault::Permission, say));
         let body = json!({
             "client_id": self.client,
-            "device_code": code.device_code,
+            "device_code": code.secret,
             "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
         });
         let (mut wait, mut waited) = (Duration::from_secs(code.interval.clamp(1, 60)), Duration::ZERO);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::page;
 use super::serve::{Ask, Caller, Reply, missing};
-use super::state::{Device, Installation, Repo, State};
+use super::state::{Device, Entered, Installation, Repo, State};
 use super::{APP, CLIENT, GithubHost, Inner, wire};
 
 /// What a person's token is good for here.
@@ -31,11 +31,11 @@ pub(super) fn answer(inner: &Inner, path: &str, body: &Value) -> Reply {
     match path {
         "/login/device/code" => {
             let number = state.id();
-            let (device, user) = (format!("device-{number}"), format!("CODE-{number}"));
+            let (secret, user) = (format!("device-{number}"), format!("CODE-{number}"));
             let shown = json!({
-                "device_code": device, "user_code": user, "verification_uri": "https://github.test/login/device",
+                "device_code": secret, "user_code": user, "verification_uri": "https://github.test/login/device",
                 "expires_in": GOOD.as_secs(), "interval": 1 });
-            state.devices.push(Device { device, user, by: None, until: now + GOOD });
+            state.devices.push(Device { secret, user, entered: Entered::Waiting, until: now + GOOD });
             (200, shown)
         }
         "/login/oauth/access_token" => {
@@ -51,14 +51,14 @@ pub(super) fn answer(inner: &Inner, path: &str, body: &Value) -> Reply {
 /// Errors come with 200 there.
 fn token(state: &mut State, device: &str, now: Timestamp) -> Value {
     let error = |what: &str| json!({ "error": what, "error_description": what });
-    let Some(at) = state.devices.iter().position(|known| known.device == device) else {
+    let Some(at) = state.devices.iter().position(|known| known.secret == device) else {
         return error("incorrect_device_code");
     };
-    match state.devices.get(at).map(|known| (known.by, known.until)) {
+    match state.devices.get(at).map(|known| (known.entered, known.until)) {
         Some((_, until)) if until <= now => error("expired_token"),
-        Some((None, _)) | None => error("authorization_pending"),
-        Some((Some(None), _)) => error("access_denied"),
-        Some((Some(Some(person)), _)) => {
+        Some((Entered::Waiting, _)) | None => error("authorization_pending"),
+        Some((Entered::Declined, _)) => error("access_denied"),
+        Some((Entered::By(person), _)) => {
             // A code is good once.
             state.devices.remove(at);
             let token = format!("ghu_{}", state.id());
@@ -128,8 +128,9 @@ impl GithubHost {
     /// A person enters a code, and agrees or not; says whether there is such a code.
     pub fn enters(&self, login: &str, code: &str, agrees: bool) -> bool {
         let mut state = self.inner.state();
-        let id = state.login(login).map(|user| user.id);
-        let waiting = state.devices.iter_mut().find(|known| known.user == code && known.by.is_none());
-        waiting.map(|known| known.by = Some(id.filter(|_| agrees))).is_some()
+        let id = state.login(login).map_or(0, |user| user.id);
+        let entered = if agrees { Entered::By(id) } else { Entered::Declined };
+        let waiting = state.devices.iter_mut().find(|known| known.user == code && known.entered == Entered::Waiting);
+        waiting.map(|known| known.entered = entered).is_some()
     }
 }

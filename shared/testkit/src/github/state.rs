@@ -127,13 +127,22 @@ pub(super) struct Token {
     pub(super) live: bool,
 }
 
+/// What became of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entered {
+    Waiting,
+    Declined,
+    By(u64),
+}
+
 /// A code of the device flow.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
-    pub(super) device: String,
+    /// What the system that waits knows it by.
+    pub(super) secret: String,
+    /// What a person enters.
     pub(super) user: String,
-    /// Who entered it, if they agreed.
-    pub(super) by: Option<Option<u64>>,
+    pub(super) entered: Entered,
     pub(super) until: Timestamp,
 }
 

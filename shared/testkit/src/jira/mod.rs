@@ -199,6 +199,11 @@ impl JiraHost {
         self.inner.state().refresh = Some(token.to_owned());
     }
 
+    /// Ends the access token before its time.
+    pub fn ends_access(&self) {
+        self.inner.state().access = None;
+    }
+
     /// What stands on an issue.
     pub fn seen(&self, key: &str) -> Vec<Seen> {
         let state = self.inner.state();

@@ -21,6 +21,10 @@ use super::{Jira, PURPOSE};
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// How long before its end an access token is no longer begun with.
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+/// How long Atlassian's access tokens last.
+const TOKENS_LAST: SignedDuration = SignedDuration::from_hours(1);
+/// How old a token is at the most that cannot have ended yet.
+const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 /// How long one process keeps others from asking for a new token at the same time.
 const REFRESHING: SignedDuration = SignedDuration::from_secs(30);
 
@@ -30,6 +34,8 @@ pub(super) struct Api {
     engine: Engine,
     base: String,
     authorization: Secret,
+    /// Whose access token it is, where it is one.
+    renews: Option<(TenantCtx, JiraSite)>,
 }
 
 /// What Jira answered, if it is an answer that callers tell apart.
@@ -131,7 +137,7 @@ impl Api {
             bytes.extend_from_slice(&chunk);
         }
         match status.as_u16() {
-            401 => Err(Failure::new(Fault::Auth, "Jira does not accept our account's token; connect the site again")),
+            401 => Err(self.unaccepted().await?),
             429 | 503 if wait.is_some() || status.as_u16() == 429 => {
                 let wait = SignedDuration::from_secs(wait.unwrap_or(60).clamp(1, 24 * 3_600));
                 let retry_at = Some(self.engine.clock.now() + wait);
@@ -140,6 +146,27 @@ impl Api {
             500..=599 => Err(Failure::new(lost, format!("Jira failed (HTTP {})", status.as_u16()))),
             _ => Ok(Answer { status, bytes }),
         }
+    }
+}
+
+impl Api {
+    /// Our login is no longer good; an access token that ended early is forgotten, so that the next try renews it.
+    async fn unaccepted(&self) -> Result<Failure, Failure> {
+        let over = Failure::new(Fault::Auth, "Jira does not accept our account's token; connect the site again");
+        let Some((ctx, before)) = &self.renews else {
+            return Ok(over);
+        };
+        let mut after = before.clone();
+        if let JiraLogin::OAuth { access, until, .. } = &mut after.login {
+            // One that was made a moment ago did not end: renewing it once more would bring the same.
+            let young = self.engine.clock.now() + TOKENS_LAST - YOUNG;
+            if until.is_none_or(|until| until > young) {
+                return Ok(over);
+            }
+            (*access, *until) = (None, None);
+        }
+        directory::replace_jira(&self.engine, ctx, before, &after).await?;
+        Ok(Failure::new(Fault::Transient, "Atlassian ended the token early; the next try renews it"))
     }
 }
 
@@ -163,12 +190,13 @@ impl Jira {
                 Secret::new(format!("Bearer {}", token.expose_text().unwrap_or_default()).into_bytes())
             }
         };
-        Ok(self.api(&site.api, authorization))
+        let renews = matches!(site.login, JiraLogin::OAuth { .. }).then(|| (ctx.clone(), site.clone()));
+        Ok(Api { renews, ..self.api(&site.api, authorization) })
     }
 
     pub(super) fn api(&self, base: &str, authorization: Secret) -> Api {
         let base = base.trim_end_matches('/').to_owned();
-        Api { client: self.client.clone(), engine: self.engine.clone(), base, authorization }
+        Api { client: self.client.clone(), engine: self.engine.clone(), base, authorization, renews: None }
     }
 
     /// An access token that is good for a while; a new one replaces the refresh token, too, in one write.

@@ -156,7 +156,11 @@ impl Jira {
 
     /// Has the site deliver to an address with a secret; `false` where our account may not arrange that.
     pub async fn register(&self, ctx: &TenantCtx, address: &str, secret: &Secret) -> Result<bool, Failure> {
-        let (_, api) = self.site(ctx).await?;
+        let (site, api) = self.site(ctx).await?;
+        if let JiraLogin::OAuth { .. } = site.login {
+            // What an app registers for itself has no secret of its own: an administrator adds this one.
+            return Ok(false);
+        }
         let known = api.get("/rest/webhooks/1.0/webhook").await?;
         if !known.is_good() {
             return Ok(false);
