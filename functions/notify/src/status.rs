@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use domain::decide::Notice;
-use domain::error::Failure;
+use domain::error::{Failure, Fault};
 use domain::name::{CommitSha, RepoName};
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
@@ -203,7 +203,18 @@ async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<
         return Ok(Some(1));
     }
     let permit = Permit::new(Arc::clone(&engine.clock), now + LEASE);
-    let refused = function.tracker.advance(ctx, &ticket.key, &to, &permit).await?;
+    let refused = match function.tracker.advance(ctx, &ticket.key, &to, &permit).await {
+        Ok(refused) => refused,
+        Err(failure) => {
+            // What got no answer may still be carried out; anything else is over, and the next one need not wait.
+            if failure.fault != Fault::Unknown {
+                let fence = vec![Condition::FenceIs(item.fence)];
+                (item.version, item.lease_until) = (item.version + 1, None);
+                put(function, item, fence).await?;
+            }
+            return Err(failure);
+        }
+    };
     let mut wait = None;
     for (number, text) in refused.into_iter().enumerate() {
         let say = Say::new(format!("{}-cannot-{:?}-{number}", ticket.id, to.phase).to_lowercase(), text);

@@ -212,3 +212,25 @@ async fn what_is_said_and_attached_reaches_the_model_within_limits() {
     let shown: Vec<usize> = shown.collect();
     assert!(shown.len() > 2 && shown.iter().all(|count| *count == 1), "{shown:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_goes_through_every_status_that_was_passed_by() {
+    let world = World::start(Setup { app: true, jira: true, ..Setup::default() }).await;
+    let (site, github) = (world.site.as_ref().unwrap(), world.github.as_ref().unwrap());
+    site.creates("SHOP-9", "Raise the tax", "Replace {{TAX = 0.2}} with {{TAX = 0.25}} in {{src/price.py}}.");
+    site.labels("jira-wil", "SHOP-9", "prfactory", true).await;
+    world.to_plan("SHOP-9").await;
+    world.approve("ada", "SHOP-9").await;
+    let number = world.reaches("SHOP-9", "in_review").await.pull_request.unwrap().number;
+    world.drained().await;
+    assert_eq!(site.issue("SHOP-9").unwrap().0, "In Review");
+    // From there no single step leads to *Done*.
+    site.moves("SHOP-9", "To Do");
+    world.clock.forward(61);
+    github.closes("ada", REPO, number, true).await;
+    world.reaches("SHOP-9", "completed").await;
+    world.drained().await;
+    assert_eq!(site.issue("SHOP-9").unwrap().0, "Done");
+    assert_eq!(heard(&world, "SHOP-9", "so the status stays"), None);
+    world.end().await;
+}

@@ -3,6 +3,7 @@
 mod branches;
 mod connecting;
 mod effects;
+mod errors;
 mod installed;
 mod issues;
 mod jira;

@@ -134,14 +134,16 @@ impl Jira {
                 answer.done("linking the pull request")?;
             }
         }
-        let status = match to.phase {
-            Phase::InProgress => &site.statuses.in_progress,
-            Phase::InReview => &site.statuses.in_review,
-            Phase::Done => &site.statuses.done,
-            Phase::Ended => &None,
+        let all = &site.statuses;
+        let way: &[&Option<String>] = match to.phase {
+            Phase::InProgress => &[&all.in_progress],
+            Phase::InReview => &[&all.in_progress, &all.in_review],
+            Phase::Done => &[&all.in_progress, &all.in_review, &all.done],
+            Phase::Ended => &[],
         };
-        if let Some(status) = status {
-            cannot.extend(moved(&api, key, status, permit).await?);
+        if way.last().is_some_and(|last| last.is_some()) {
+            let way: Vec<&str> = way.iter().filter_map(|status| status.as_deref()).collect();
+            cannot.extend(moved(&api, key, &way, permit).await?);
         }
         Ok(cannot)
     }
@@ -207,22 +209,35 @@ async fn label(api: &Api, key: &TrackerKey, phase: Phase, cannot: &mut Vec<Strin
     Ok(())
 }
 
-/// Moves the issue to a status by its name, in one step; says why where that cannot be.
-async fn moved(api: &Api, key: &TrackerKey, status: &str, permit: &Permit) -> Result<Option<String>, Failure> {
-    let now: Issue = api.get(&at(key, "?fields=status")).await?.read("reading the status")?;
-    let is = field::<Status>(&now, "status").map(|status| status.name).unwrap_or_default();
-    if is.eq_ignore_ascii_case(status) {
+/// Moves the issue to the last of these statuses: in one step, or through those before it, whose news may have been
+/// passed by; says why where that cannot be.
+async fn moved(api: &Api, key: &TrackerKey, way: &[&str], permit: &Permit) -> Result<Option<String>, Failure> {
+    let Some(goal) = way.last() else {
         return Ok(None);
-    }
-    let all: Transitions = api.get(&at(key, "/transitions")).await?.read("listing transitions")?;
-    let Some(step) = all.transitions.iter().find(|step| step.to.name.eq_ignore_ascii_case(status)) else {
-        return Ok(Some(format!("There is no step from *{is}* to *{status}* that I may take, so the status stays.")));
     };
-    permit.holds()?;
-    let answer = api.post(&at(key, "/transitions"), json!({ "transition": { "id": step.id } })).await?;
-    if answer.is_good() {
-        return Ok(None);
+    let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    for _ in way {
+        let now: Issue = api.get(&at(key, "?fields=status")).await?.read("reading the status")?;
+        let is = field::<Status>(&now, "status").map(|status| status.name).unwrap_or_default();
+        if same(&is, goal) {
+            return Ok(None);
+        }
+        let all: Transitions = api.get(&at(key, "/transitions")).await?.read("listing transitions")?;
+        let behind = way.iter().position(|status| same(status, &is)).map_or(0, |at| at + 1);
+        let ahead = way.iter().skip(behind).rev();
+        let to = |status: &&str| all.transitions.iter().find(|step| same(&step.to.name, status));
+        let Some(step) = ahead.clone().find_map(to) else {
+            return Ok(Some(format!("There is no step from *{is}* to *{goal}* that I may take, so the status stays.")));
+        };
+        permit.holds()?;
+        let answer = api.post(&at(key, "/transitions"), json!({ "transition": { "id": step.id } })).await?;
+        if !answer.is_good() {
+            let (name, why) = (&step.to.name, answer.said());
+            return Ok(Some(format!("Jira did not let me move this to *{name}*: {why} The status stays.")));
+        }
+        if same(&step.to.name, goal) {
+            return Ok(None);
+        }
     }
-    let why = answer.said();
-    Ok(Some(format!("Jira did not let me move this to *{status}*: {why} The status stays.")))
+    Ok(None)
 }
