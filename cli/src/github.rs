@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use domain::principal::{Role, Via};
 use engine::tenancy::TenantCtx;
 use engine::{Engine, directory};
 use forge::{Claimable, Claims};
@@ -46,15 +47,21 @@ pub(crate) async fn claim(
         &json!({ "open": address, "enter": enter }),
     );
     let token = claims.signed_in(&code).await?;
-    let all = claims.claimable(&token).await?;
+    let (who, all) = claims.claimable(&token).await?;
+    // A code may be passed on to somebody who does not know what it is for: an admin of this very tenant does.
+    let member = directory::member_of(engine, ctx, "github", &who.id.to_string(), Via::Github).await?;
+    if member.is_none_or(|member| member.role < Role::Admin) {
+        let (login, id, tenant) = (&who.login, who.id, ctx.tenant());
+        bail!("@{login} signed in at GitHub and is no admin of {tenant}; an admin whose GitHub number is {id} may");
+    }
     let one = chosen(&all, wanted)?;
     directory::claim(engine, ctx, one.installation).await?;
     let connected = directory::offer(engine, ctx, one.installation, &one.repositories).await?;
     let names: Vec<&str> = connected.iter().map(domain::name::RepoName::as_str).collect();
     let (number, account, tenant) = (one.installation, &one.account, ctx.tenant());
     out.either(
-        &format!("Installation {number} of {account} belongs to {tenant} now. Connected: {}", names.join(", ")),
-        &json!({ "installation": number, "account": account, "tenant": tenant, "repositories": names }),
+        &format!("Installation {number} of {account} belongs to {tenant} now, by @{}. Connected: {}", who.login, names.join(", ")),
+        &json!({ "by": who.login, "installation": number, "account": account, "tenant": tenant, "repositories": names }),
     );
     Ok(Exit::Done)
 }

@@ -115,6 +115,7 @@ pub(crate) async fn carry_out(
         return Ok(exit);
     };
     let address = match &args.url {
+        Some(_) if path.starts_with("http") => bail!("the stack knows its own address; leave out --url"),
         Some(url) => format!("{}{path}", url.trim_end_matches('/')),
         None => path,
     };

@@ -47,7 +47,7 @@ impl Work for Implement {
         let (opening, changes) = if input.checkpoint.is_none() {
             let mut facts = brief(&self.engine, &input.ctx, ticket).await?;
             facts.needed_plan()?;
-            let files = self.so_far(&input, tree.as_ref(), &mut facts).await?;
+            let files = self.so_far(&input, &tree, &mut facts).await?;
             let facts = facts.with_repository(tree.as_ref());
             (opening(PromptName::Implement, &input.policy, &facts), files)
         } else {
@@ -72,7 +72,7 @@ impl Implement {
     async fn so_far(
         &self,
         input: &TurnInput,
-        tree: &dyn SourceTree,
+        tree: &Arc<dyn SourceTree>,
         facts: &mut Facts,
     ) -> Result<BTreeMap<RepoPath, FileChange>, Failure> {
         let ticket = &input.ticket;
@@ -89,9 +89,9 @@ impl Implement {
             return Ok(BTreeMap::new());
         };
         let old = self.workspace.open(&input.ctx, old).await?;
-        let carried = workspace::carry(&before, old.as_ref(), tree)?;
+        let carried = workspace::carry(&before, old.as_ref(), tree);
         let change_set = ChangeSet { base: tree.commit().clone(), files: carried.files };
-        facts.diff = Some(workspace::diff(tree, &change_set));
+        facts.diff = Some(workspace::diff(tree.as_ref(), &change_set));
         let said = facts.feedback.take().unwrap_or_default();
         let open = match carried.open.join("\n- ") {
             open if open.is_empty() => "Nothing is in its way.".to_owned(),

@@ -81,6 +81,8 @@ pub(crate) async fn thread(
 
 /// How many pull requests are looked at together.
 const AT_ONCE: usize = 10;
+/// How many are looked at in one go; GitHub may take ten seconds for each ten of them.
+const AT_MOST: usize = 30;
 
 /// The row that says that a review was submitted; its remarks stand beside it.
 const SUBMITTED: &str = "SUBMITTED";
@@ -198,8 +200,15 @@ async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
 
 /// A base branch moved on: whoever's pull request conflicts with it now is told.
 pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchName) -> Result<Answer, Failure> {
+    // Most pushes are to nothing that work is based on; a base that one ticket named is looked at when checks end.
+    let row = directory::repository(&case.intake.engine, &case.ctx, repo).await?;
+    if row.is_none_or(|row| row.base != *branch) {
+        return ignored(case, "a push to nothing that work is based on").await;
+    }
     let mut open = in_review(case, repo).await?;
     open.retain(|ticket| ticket.target().is_some_and(|target| target.base == *branch));
+    // What changed last is most likely to be merged next; the others are looked at when their checks end.
+    open.drain(..open.len().saturating_sub(AT_MOST));
     let mut told = 0;
     // A forge takes a while to find out, and does so for all at the same time.
     for some in open.chunks(AT_ONCE) {

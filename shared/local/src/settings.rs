@@ -285,7 +285,11 @@ pub async fn seed(engine: &Engine, vault: &dyn Vault, settings: &Settings) -> Re
             match directory::installation(engine, *installation).await? {
                 // Where it was uninstalled or suspended, what the settings say cannot bring it back.
                 Some(known) if known.tenant == tenant.id => {}
-                Some(_) | None => directory::claim(engine, &ctx, *installation).await?,
+                Some(_) => {
+                    let id = &tenant.id;
+                    tracing::warn!(tenant.id = %id, installation, "an installation of another tenant stays that tenant's");
+                }
+                None => directory::claim(engine, &ctx, *installation).await?,
             }
         }
     }

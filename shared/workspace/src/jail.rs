@@ -215,7 +215,7 @@ impl Jail {
     }
 
     /// A new path must not meet a file, a directory, or one that is the same to a case-insensitive file system.
-    fn check_free(&self, path: &RepoPath) -> Result<(), JailError> {
+    pub(crate) fn check_free(&self, path: &RepoPath) -> Result<(), JailError> {
         let folded = path.case_folded();
         let base = self.base.entries().iter().map(|entry| &entry.path);
         let gone = |other: &RepoPath| self.changes.get(other) == Some(&FileChange::Delete);

@@ -54,18 +54,21 @@ async fn an_installation_is_claimed_by_whoever_administers_its_account_and_by_no
     github.repository(88, "guild/tools", world.dir.path().join("repositories/next.git"), true);
     github.install(GUILD, "guild", &[88]);
     github.grant("guild/tools", "wil", "write");
-    github.grant("guild/tools", "rea", "admin");
-    github.owns("guild", "ada");
+    github.grant("guild/tools", "ada", "admin");
 
     let (ada, number) = ("ten_acme/ada", GUILD.to_string());
     let this = ["--installation", number.as_str()];
-    let nothing = claims(&world, ada, &[], ("mallory", true)).await.unwrap_err();
-    assert!(nothing.starts_with("the App is not installed on any account that you administer"), "{nothing}");
-    for login in ["wil", "rea"] {
-        // Who may write to a repository of it, or even administers that, does not own the organisation.
+    for login in ["mallory", "wil"] {
+        // A code that was passed on to somebody else is nothing to claim with.
         let refused = claims(&world, ada, &this, (login, true)).await.unwrap_err();
-        assert!(refused.starts_with("you do not administer the account of installation 4242"), "{login}: {refused}");
+        assert!(refused.starts_with(&format!("@{login} signed in at GitHub and is no admin of ten_acme")), "{refused}");
     }
+    // Who may administer a repository of it does not own the organisation.
+    let refused = claims(&world, ada, &this, ("ada", true)).await.unwrap_err();
+    assert!(refused.starts_with("you do not administer the account of installation 4242"), "{refused}");
+    let nothing = claims(&world, ada, &[], ("ada", true)).await.unwrap_err();
+    assert!(nothing.starts_with("the App is not installed on any account that you administer"), "{nothing}");
+    github.owns("guild", "ada");
     let declined = claims(&world, ada, &this, ("ada", false)).await.unwrap_err();
     assert!(declined.contains("the person declined"), "{declined}");
     let writer = claims(&world, "ten_acme/wil", &this, ("ada", true)).await.unwrap_err();
@@ -78,8 +81,9 @@ async fn an_installation_is_claimed_by_whoever_administers_its_account_and_by_no
     let claimed = claims(&world, ada, &this, ("ada", true)).await.unwrap();
     assert_eq!(claimed["repositories"], serde_json::json!(["guild/tools"]), "{claimed}");
     assert_eq!(claimed["tenant"], "ten_acme");
-    let taken = claims(&world, "ten_next/mem_nextada", &this, ("ada", true)).await.unwrap_err();
-    assert!(taken.contains("belongs to another tenant"), "{taken}");
+    let next = world.client_of("ten_next", "mem_nextada");
+    let taken = directory::claim(&world.system.engine, next.ctx(), GUILD).await.unwrap_err();
+    assert!(taken.message.contains("belongs to another tenant"), "{taken}");
     let again = github.opens("wil", "guild/tools", "Raise the tax", TAX);
     github.labels("wil", "guild/tools", again, "prfactory", true).await;
     world.to_plan(&format!("guild/tools#{again}")).await;

@@ -16,15 +16,12 @@ const TRIES: usize = 5;
 async fn failed(world: &World, key: &str, number: Option<u64>) -> String {
     world.reaches(key, "failed").await;
     let said = || async {
-        let all: Vec<String> = match number {
-            Some(number) => {
-                let seen = world.github.as_ref().unwrap().seen(REPO, number).into_iter();
-                seen.map(|seen| seen.body.split("\n\n<!--").next().unwrap_or_default().to_owned()).collect()
-            }
-            None => {
-                let seen = world.site.as_ref().unwrap().seen(key).into_iter();
-                seen.map(|seen| to_markdown(&serde_json::from_value::<Node>(seen.body).unwrap())).collect()
-            }
+        let all: Vec<String> = if let Some(number) = number {
+            let seen = world.github.as_ref().unwrap().seen(REPO, number).into_iter();
+            seen.map(|seen| seen.body.split("\n\n<!--").next().unwrap_or_default().to_owned()).collect()
+        } else {
+            let seen = world.site.as_ref().unwrap().seen(key).into_iter();
+            seen.map(|seen| to_markdown(&serde_json::from_value::<Node>(seen.body).unwrap())).collect()
         };
         all.into_iter().rfind(|text| text.starts_with("**Failed while"))
     };

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use stories::world::{ADA_JIRA, REPO, Setup, World};
+use testkit::github::Trouble;
 use tracker::adf::{Node, to_markdown};
 
 use super::tour::Tour;
@@ -175,7 +176,6 @@ async fn what_is_said_and_attached_reaches_the_model_within_limits() {
     for number in 1..=12 {
         site.comments("jira-wil", key, &format!("Remark {number}.")).await;
     }
-    site.comments_as("jira-wil", key, "Between us.", true).await;
     assert_eq!(site.labels("jira-wil", key, "prfactory", true).await, 202);
     hears(&world, key, "**Questions").await;
 
@@ -189,7 +189,7 @@ async fn what_is_said_and_attached_reaches_the_model_within_limits() {
     let remarks = part("remark");
     assert_eq!(remarks.len(), 10, "{remarks:?}");
     let latest = (3..).zip(&remarks).all(|(number, said)| said.ends_with(&format!(":\nRemark {number}.\n")));
-    assert!(latest && !text.contains("Between us."), "{remarks:?}");
+    assert!(latest, "{remarks:?}");
     insta::assert_snapshot!(part("attachment").concat(), @r"
     glossary.txt (text/plain)
     gross: with tax. net: without.
@@ -211,6 +211,52 @@ async fn what_is_said_and_attached_reaches_the_model_within_limits() {
     let shown = world.model.requests().into_iter().map(|request| request.to_string().matches("\"image/png\"").count());
     let shown: Vec<usize> = shown.collect();
     assert!(shown.len() > 2 && shown.iter().all(|count| *count == 1), "{shown:?}");
+
+    // Where something is between those who work on a ticket, nothing tells whose a file is.
+    let key = "SHOP-10";
+    site.creates(key, "Call it gross", "Replace {{total}} with {{gross}}.");
+    site.comments_as("jira-wil", key, "Between us.", true).await;
+    site.comments("jira-wil", key, "For everybody.").await;
+    site.attaches(key, "secret.txt", "text/plain", b"between us");
+    site.attaches(key, "screen.png", "image/png", &red);
+    world.clock.forward(61);
+    site.labels("jira-wil", key, "prfactory", true).await;
+    hears(&world, key, "**Questions").await;
+    let last = world.model.requests().pop().unwrap().to_string();
+    assert!(last.contains("For everybody.") && !last.to_lowercase().contains("between us"), "{last}");
+    assert!(!last.contains("secret.txt") && !last.contains("image/png"), "{last}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_had_keeps_no_ticket_from_its_start_and_an_assignment_at_creation_counts() {
+    let world = World::start(Setup { app: true, jira: true, ..Setup::default() }).await;
+    let site = world.site.as_ref().unwrap();
+    site.creates("SHOP-1", "Raise the tax", "Replace {{TAX = 0.2}} with {{TAX = 0.25}} in {{src/price.py}}.");
+    site.attaches("SHOP-1", "screen.png", "image/png", &STANDARD.decode(RED).unwrap());
+    site.attaches("SHOP-1", "glossary.txt", "text/plain", b"words");
+    site.trouble("getAttachmentContent", Trouble::Before(500), 1);
+    assert_eq!(site.announces("jira-wil", "SHOP-1", testkit::jira::ACCOUNT).await, 202);
+    hears(&world, "SHOP-1", "**Refined ticket").await;
+    let first = world.model.requests().remove(0).to_string();
+    assert!(first.contains("screen.png (image/png)\\n(nothing that could be read)"), "{first}");
+    assert!(first.contains("glossary.txt (text/plain)\\nwords"), "{first}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_takes_no_images_gets_the_words() {
+    let world = World::start(Setup { app: true, jira: true, ..Setup::default() }).await;
+    let site = world.site.as_ref().unwrap();
+    site.creates("SHOP-1", "Raise the tax", "Replace {{TAX = 0.2}} with {{TAX = 0.25}} in {{src/price.py}}.");
+    site.attaches("SHOP-1", "screen.png", "image/png", &STANDARD.decode(RED).unwrap());
+    world.model.fail_next(400, "messages.0.content.1: this model does not support image input");
+    site.labels("jira-wil", "SHOP-1", "prfactory", true).await;
+    hears(&world, "SHOP-1", "**Refined ticket").await;
+    // What was refused is not among those that were answered: the first of them is the same without the image.
+    let first = world.model.requests().remove(0).to_string();
+    assert!(first.contains("(An image that cannot be shown.)") && !first.contains("image/png\""), "{first}");
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

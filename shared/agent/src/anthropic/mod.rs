@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::error::{Failure, Fault};
 use domain::money::Usd;
-use engine::port::{Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall, Usage};
+use engine::port::{Block, Clock, Model, ModelAnswer, ModelRequest, Secret, Stop, ToolCall, Usage, Utterance};
 use jiff::SignedDuration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
@@ -73,6 +73,38 @@ struct Refused {
 #[async_trait]
 impl Model for Messages {
     async fn call(&self, request: &ModelRequest, deadline: Duration) -> Result<ModelAnswer, Failure> {
+        match self.once(request, deadline).await {
+            // A model or a gateway that takes no images, or not this one: the words are there all the same.
+            Err(failure) if failure.fault == Fault::Invalid && failure.message.to_lowercase().contains("image") => {
+                match without_images(request) {
+                    Some(request) => self.once(&request, deadline).await,
+                    None => Err(failure),
+                }
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// A request whose images are left out; nothing where it has none.
+fn without_images(request: &ModelRequest) -> Option<ModelRequest> {
+    let mut request = request.clone();
+    let mut left_out = false;
+    for message in &mut request.messages {
+        if let Utterance::User { blocks } = message {
+            for block in blocks {
+                if let Block::Image(image) = block {
+                    left_out |= !image.bytes.is_empty();
+                    image.bytes.clear();
+                }
+            }
+        }
+    }
+    left_out.then_some(request)
+}
+
+impl Messages {
+    async fn once(&self, request: &ModelRequest, deadline: Duration) -> Result<ModelAnswer, Failure> {
         let model = request.model.as_ref().map_or(self.default_model.as_str(), |model| model.as_str());
         let body = serde_json::to_vec(&wire(request, model)?)
             .map_err(|error| Failure::new(Fault::Bug, format!("a request cannot be written: {error}")))?;

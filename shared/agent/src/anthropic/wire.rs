@@ -124,8 +124,8 @@ fn what(block: &Block) -> WireWhat<'_> {
         Block::Result(result) => {
             WireWhat::ToolResult { tool_use_id: &result.id, content: &result.text, is_error: result.is_error }
         }
-        // A ticket may have waited for longer than its images are kept.
-        Block::Image(image) if image.bytes.is_empty() => WireWhat::Text { text: "(An image that is no longer there.)" },
+        // Images are kept for a while only, and not every model takes them.
+        Block::Image(image) if image.bytes.is_empty() => WireWhat::Text { text: "(An image that cannot be shown.)" },
         Block::Image(image) => {
             let source = WireSource { r#type: "base64", media_type: &image.kind, data: STANDARD.encode(&image.bytes) };
             WireWhat::Image { source }

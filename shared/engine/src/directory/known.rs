@@ -21,7 +21,17 @@ pub async fn known_as(
     installation: u64,
     named: &Named,
 ) -> Result<Option<Repository>, Failure> {
-    let all = repositories(engine, ctx).await?;
+    known_among(engine, ctx, installation, named, &repositories(engine, ctx).await?).await
+}
+
+/// The same among repositories that were read before.
+async fn known_among(
+    engine: &Engine,
+    ctx: &TenantCtx,
+    installation: u64,
+    named: &Named,
+    all: &[Repository],
+) -> Result<Option<Repository>, Failure> {
     let of = |row: &&Repository| row.github.as_ref().is_some_and(|github| github.installation == installation);
     // Installed anew under another number: what is known by its own number goes on with it.
     let mut orphaned = None;
@@ -83,8 +93,9 @@ pub async fn offer(
     offered: &[Named],
 ) -> Result<Vec<RepoName>, Failure> {
     let mut connected = Vec::with_capacity(offered.len());
+    let all = repositories(engine, ctx).await?;
     for named in offered {
-        if let Some(known) = known_as(engine, ctx, installation, named).await? {
+        if let Some(known) = known_among(engine, ctx, installation, named, &all).await? {
             connected.push(known.name);
         } else if repository(engine, ctx, &named.name).await?.is_some() {
             tracing::warn!(repository = %named.name, "a repository of this name is connected otherwise, and stays so");

@@ -66,7 +66,8 @@ impl Answer {
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         let details = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
         let details = details.map(|error| error.get("message").map_or_else(|| text(error), text));
-        let said = std::iter::once(self.body.get("message").map(text).unwrap_or_default()).chain(details);
+        let first = ["message", "error_description"].into_iter().filter_map(|name| self.body.get(name)).map(text);
+        let said = first.chain(details);
         let said = said.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
         said.chars().filter(|c| !c.is_control()).take(300).collect()
     }
@@ -78,6 +79,16 @@ impl Answer {
         }
         serde_json::from_value(self.body)
             .map_err(|error| Failure::new(Fault::Bug, format!("GitHub's answer to {what} cannot be read: {error}")))
+    }
+
+    /// Reads an answer that says in its body alone what came of the request.
+    pub(super) fn body<T: DeserializeOwned>(self, what: &str) -> Result<T, Failure> {
+        serde_json::from_value(self.body).map_err(|error| {
+            Failure::new(
+                Fault::Bug,
+                format!("GitHub's answer to {what} cannot be read (HTTP {}): {error}", self.status),
+            )
+        })
     }
 
     /// The same, with nothing to read.
@@ -122,6 +133,26 @@ impl Api {
             let some: Vec<T> = self.get(&format!("{path}{join}per_page=100&page={page}")).await?.read(what)?;
             let full = some.len() == 100;
             all.extend(some);
+            if !full {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Every page of a list that comes with its length around it.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &str,
+        count: impl Fn(&T) -> usize,
+    ) -> Result<Vec<T>, Failure> {
+        let mut all = Vec::new();
+        let join = if path.contains('?') { '&' } else { '?' };
+        for page in 1..=PAGES {
+            let some: T = self.get(&format!("{path}{join}per_page=100&page={page}")).await?.read(what)?;
+            let full = count(&some) == 100;
+            all.push(some);
             if !full {
                 break;
             }
@@ -179,7 +210,7 @@ impl Api {
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let answer = Answer { status, body };
         match status {
-            200..=299 | 404 | 409 | 410 | 422 => Ok(answer),
+            200..=299 | 400 | 404 | 409 | 410 | 422 => Ok(answer),
             401 => match &self.ended {
                 Some(ended) => {
                     ended();

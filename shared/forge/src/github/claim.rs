@@ -7,18 +7,15 @@ use domain::error::{Failure, Fault};
 use domain::name::RepoName;
 use engine::Engine;
 use engine::inbound::Named;
-use engine::port::Secret;
+use engine::port::{Person, Secret};
 use octocrab::Octocrab;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Github;
 use super::api::{Api, client, with_token};
 use super::app::AppSettings;
 
-/// Most pages of a list; three thousand installations or repositories.
-const PAGES: usize = 30;
 /// How much slower GitHub wants to be asked when it says so.
 const SLOWER: Duration = Duration::from_secs(5);
 
@@ -61,9 +58,21 @@ struct Signed {
 }
 
 #[derive(Deserialize)]
-struct Account {
+struct Me {
     id: u64,
     login: String,
+}
+
+impl From<Me> for Person {
+    fn from(Me { id, login }: Me) -> Self {
+        Self { id, login }
+    }
+}
+
+#[derive(Deserialize)]
+struct Account {
+    id: u64,
+    login: Option<String>,
     r#type: Option<String>,
 }
 
@@ -132,7 +141,7 @@ impl Claims {
                 Err(failure) if failure.fault.is_retryable() => continue,
                 answer => answer?,
             };
-            let signed: Signed = answer.read("asking whether somebody signed in")?;
+            let signed: Signed = answer.body("asking whether somebody signed in")?;
             if let Some(token) = signed.access_token {
                 return Ok(Secret::new(token.into_bytes()));
             }
@@ -150,37 +159,34 @@ impl Claims {
         refused("nobody entered the code in time; begin again")
     }
 
-    /// The installations of this App on accounts that the person administers: their own, and organisations they own.
-    pub async fn claimable(&self, token: &Secret) -> Result<Vec<Claimable>, Failure> {
+    /// Who signed in, and the installations of this App on accounts that they administer: their own, and organisations
+    /// they own.
+    pub async fn claimable(&self, token: &Secret) -> Result<(Person, Vec<Claimable>), Failure> {
         let crab = with_token(&self.api, token.expose_text().unwrap_or_default())?;
         let api = Api::new(crab, self.engine.clone(), None, None);
-        let me: Account = api.get("/user").await?.read("asking who signed in")?;
+        let me: Person = api.get("/user").await?.read::<Me>("asking who signed in")?.into();
         let mut found = Vec::new();
-        let pages = paged(&api, "/user/installations", "listing installations", |page: &Installations| {
-            page.installations.len()
-        });
-        for installation in pages.await?.into_iter().flat_map(|page| page.installations) {
+        let count = |page: &Installations| page.installations.len();
+        let pages = api.pages("/user/installations", "listing installations", count).await?;
+        for installation in pages.into_iter().flat_map(|page| page.installations) {
+            // An enterprise has no login, and nobody who could be asked for.
             let Some(account) = installation.account else { continue };
-            let owns = account.id == me.id || (account.is_organisation() && administers(&api, &account.login).await?);
+            let Some(login) = account.login else { continue };
+            let organisation = account.r#type.as_deref() == Some("Organization");
+            let owns = account.id == me.id || (organisation && administers(&api, &login).await?);
             if owns {
                 let path = format!("/user/installations/{}/repositories", installation.id);
                 let count = |page: &Repositories| page.repositories.len();
-                let pages = paged(&api, &path, "listing what an installation may see", count).await?;
+                let pages = api.pages(&path, "listing what an installation may see", count).await?;
                 let repositories = pages.into_iter().flat_map(|page| page.repositories);
                 found.push(Claimable {
                     installation: installation.id,
-                    account: account.login,
+                    account: login,
                     repositories: repositories.filter_map(named).collect(),
                 });
             }
         }
-        Ok(found)
-    }
-}
-
-impl Account {
-    fn is_organisation(&self) -> bool {
-        self.r#type.as_deref() == Some("Organization")
+        Ok((me, found))
     }
 }
 
@@ -195,25 +201,6 @@ async fn administers(api: &Api, organisation: &str) -> Result<bool, Failure> {
     }
     let membership: Membership = answer.read("asking for a membership")?;
     Ok(membership.state == "active" && membership.role == "admin")
-}
-
-/// Every page of a list that comes with its length around it.
-async fn paged<T: DeserializeOwned>(
-    api: &Api,
-    path: &str,
-    what: &str,
-    count: impl Fn(&T) -> usize,
-) -> Result<Vec<T>, Failure> {
-    let mut all = Vec::new();
-    for page in 1..=PAGES {
-        let some: T = api.get(&format!("{path}?per_page=100&page={page}")).await?.read(what)?;
-        let full = count(&some) == 100;
-        all.push(some);
-        if !full {
-            break;
-        }
-    }
-    Ok(all)
 }
 
 fn named(repository: Repository) -> Option<Named> {

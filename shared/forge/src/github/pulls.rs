@@ -293,11 +293,11 @@ impl Forge for Github {
 
     async fn checks(&self, ctx: &TenantCtx, repo: &RepoName, head: &CommitSha) -> Result<Option<Checks>, Failure> {
         let guest = self.guest(ctx, repo, Scope::Look).await?;
-        let runs = guest.at(&format!("commits/{head}/check-runs?filter=latest&per_page=100"));
-        let runs: Runs = guest.api.get(&runs).await?.read("listing checks")?;
+        let path = guest.at(&format!("commits/{head}/check-runs?filter=latest"));
+        let runs = guest.api.pages(&path, "listing checks", |page: &Runs| page.check_runs.len()).await?;
         let mut checks = Checks::default();
         let ours = |run: &Run| run.app.as_ref().is_some_and(|app| app.id == self.app.id());
-        for run in runs.check_runs.into_iter().filter(|run| !ours(run)) {
+        for run in runs.into_iter().flat_map(|page| page.check_runs).filter(|run| !ours(run)) {
             checks.total += 1;
             if run.status != "completed" {
                 checks.running += 1;
@@ -309,8 +309,9 @@ impl Forge for Github {
             }
         }
         // Older systems report statuses beside the checks.
-        let statuses = guest.api.get(&guest.at(&format!("commits/{head}/status?per_page=100"))).await?;
-        for status in statuses.read::<Statuses>("reading statuses")?.statuses {
+        let path = guest.at(&format!("commits/{head}/status"));
+        let statuses = guest.api.pages(&path, "reading statuses", |page: &Statuses| page.statuses.len()).await?;
+        for status in statuses.into_iter().flat_map(|page| page.statuses) {
             checks.total += 1;
             match status.state.as_str() {
                 "pending" => checks.running += 1,

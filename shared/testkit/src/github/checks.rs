@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::answer::page;
 use super::serve::{Ask, Reply, missing};
 use super::state::Check;
 use super::wire;
@@ -53,7 +54,7 @@ pub(super) fn answer(ask: &Ask<'_>, name: &str) -> Reply {
                     && named.is_none_or(|n| check.name == n)
             });
             let list: Vec<Value> = ours.map(wire::check).collect();
-            (200, json!({ "total_count": list.len(), "check_runs": list }))
+            (200, json!({ "total_count": list.len(), "check_runs": page(ask, list) }))
         }
     }
 }

@@ -80,6 +80,14 @@ impl JiraHost {
         self.send(by, key, "jira:issue_updated", json!({ "changelog": { "items": [item] } })).await
     }
 
+    /// Makes an issue known that is assigned to an account from the start.
+    pub async fn announces(&self, by: &str, key: &str, to: &str) -> u16 {
+        if let Some(issue) = self.inner.state().issues.get_mut(key) {
+            issue.assignee = Some(to.to_owned());
+        }
+        self.send(by, key, "jira:issue_created", json!({})).await
+    }
+
     /// Edits the summary, which changes no label.
     pub async fn edits(&self, by: &str, key: &str, summary: &str) -> u16 {
         if let Some(issue) = self.inner.state().issues.get_mut(key) {
@@ -136,6 +144,9 @@ impl JiraHost {
                 if event != "comment_created" {
                     // A comment is delivered with the head of its issue alone.
                     fields["description"] = json!(issue.description);
+                    let assignee = issue.assignee.as_ref();
+                    fields["assignee"] =
+                        json!(assignee.map(|id| json!({ "accountId": id, "accountType": "atlassian" })));
                 }
                 payload["issue"] = json!({ "id": issue.id.to_string(), "key": key, "fields": fields });
             }

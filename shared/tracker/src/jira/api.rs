@@ -137,6 +137,10 @@ impl Api {
             bytes.extend_from_slice(&chunk);
         }
         match status.as_u16() {
+            401 if String::from_utf8_lossy(&bytes).contains("scope does not match") => {
+                let say = "the app of this login lacks a scope for this: it needs read:jira-work, write:jira-work and read:jira-user; add them and connect the site again";
+                Err(Failure::new(Fault::Permission, say))
+            }
             401 => Err(self.unaccepted().await?),
             429 | 503 if wait.is_some() || status.as_u16() == 429 => {
                 let wait = SignedDuration::from_secs(wait.unwrap_or(60).clamp(1, 24 * 3_600));

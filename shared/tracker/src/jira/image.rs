@@ -4,23 +4,35 @@ use std::io::Cursor;
 
 use engine::port::Content;
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, ImageResult, Limits};
+use image::error::{LimitError, LimitErrorKind};
+use image::{
+    DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, ImageResult, Limits, Rgb, RgbImage,
+};
+use tokio::sync::Semaphore;
 
 /// Largest file that is looked into.
 pub(super) const MAX_FILE: u64 = 5 * 1024 * 1024;
+/// Media types that are looked into.
+pub(super) const KINDS: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 /// Longest edge; a model scales down what is longer.
 const EDGE: u32 = 1568;
-/// Most pixels of an edge that are decoded.
-const MAX_EDGE: u32 = 10_000;
-/// Most memory that decoding takes: twelve megapixels with four channels.
-const MAX_MEMORY: u64 = 48 * 1024 * 1024;
+/// Most pixels: a screen of 3840 by 2160. A JPEG that comes in several scans takes twelve bytes for each of them.
+const MAX_PIXELS: u64 = 3_840 * 2_160;
+/// Most memory that a decoder takes for itself, where it can be told.
+const MAX_MEMORY: u64 = 64 * 1024 * 1024;
 /// Longest PNG; what is longer has so many colours that it is a photograph.
 const MAX_PNG: usize = 1024 * 1024;
 /// How much of a photograph is kept, of a hundred.
 const QUALITY: u8 = 85;
 
+/// One image at a time in a process: what one takes is bounded, and what several take at once is not.
+static ALONE: Semaphore = Semaphore::const_new(1);
+
 /// Draws an image anew, so that nothing of the file is passed on but what can be seen.
 pub(super) async fn fit(file: Vec<u8>) -> Content {
+    let Ok(_alone) = ALONE.acquire().await else {
+        return Content::Unread;
+    };
     let drawn = tokio::task::spawn_blocking(move || draw(&file)).await;
     match drawn {
         Ok(Ok((kind, bytes))) => Content::Image { kind, bytes },
@@ -35,18 +47,22 @@ pub(super) async fn fit(file: Vec<u8>) -> Content {
 fn draw(file: &[u8]) -> ImageResult<(&'static str, Vec<u8>)> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(MAX_EDGE), Some(MAX_EDGE));
     limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits.clone());
     let photograph = reader.format() == Some(ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::DimensionError)));
+    }
     limits.reserve(decoder.total_bytes())?;
     let turned = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(turned);
-    if image.width().max(image.height()) > EDGE {
+    if width.max(height) > EDGE {
         image = image.thumbnail(EDGE, EDGE);
     }
+    image.apply_orientation(turned);
+    let image = on_white(&image);
     if !photograph {
         let mut png = Cursor::new(Vec::new());
         image.write_to(&mut png, ImageFormat::Png)?;
@@ -55,13 +71,29 @@ fn draw(file: &[u8]) -> ImageResult<(&'static str, Vec<u8>)> {
         }
     }
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&image.to_rgb8())?;
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&image)?;
     Ok(("image/jpeg", jpeg))
+}
+
+/// An image as people see it on a page: what is transparent is white, and its own colour is nobody's to read.
+fn on_white(image: &DynamicImage) -> RgbImage {
+    let mut seen = RgbImage::from_pixel(image.width(), image.height(), Rgb([255; 3]));
+    if !image.color().has_alpha() {
+        return image.to_rgb8();
+    }
+    for (to, from) in seen.pixels_mut().zip(image.to_rgba8().pixels()) {
+        let [.., alpha] = from.0;
+        for (to, from) in to.0.iter_mut().zip(from.0) {
+            let mixed = (u32::from(from) * u32::from(alpha) + 255 * (255 - u32::from(alpha))) / 255;
+            *to = u8::try_from(mixed).unwrap_or(255);
+        }
+    }
+    seen
 }
 
 #[cfg(test)]
 mod tests {
-    use image::{Rgb, RgbImage};
+    use image::{Rgba, RgbaImage};
 
     use super::*;
 
@@ -104,13 +136,36 @@ mod tests {
         assert!(draw(&good).is_ok());
         assert!(draw(&good[..good.len() / 2]).is_err(), "cut off");
         assert!(draw(b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>").is_err(), "no format that is known");
-        // The head says 60,000 pixels an edge; nothing of that size is ever allocated.
+        // The head says so many pixels, and is whole: nothing of that size is ever allocated.
         let mut bomb = good.clone();
         bomb[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
         bomb[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
-        assert!(draw(&bomb).is_err(), "a bomb");
-        let large = file(&RgbImage::new(4_200, 4_200), ImageFormat::Png);
-        assert!(draw(&large).is_err(), "more memory than there is for it");
+        let sum = sum(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&sum.to_be_bytes());
+        assert!(matches!(draw(&bomb), Err(ImageError::Limits(_))), "a bomb");
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP] {
+            let large = file(&RgbImage::new(3_840, 2_161), format);
+            assert!(matches!(draw(&large), Err(ImageError::Limits(_))), "{format:?} with a line too many");
+        }
+    }
+
+    /// The check sum of a part of a PNG.
+    fn sum(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
+        })
+    }
+
+    #[test]
+    fn what_is_transparent_is_white_whatever_colour_it_has() {
+        let mut hidden = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 0]));
+        hidden.put_pixel(1, 0, Rgba([0, 0, 0, 128]));
+        let mut png = Cursor::new(Vec::new());
+        hidden.write_to(&mut png, ImageFormat::Png).unwrap();
+        let (_, bytes) = draw(png.get_ref()).unwrap();
+        let seen = image::load_from_memory(&bytes).unwrap();
+        assert!(!seen.color().has_alpha());
+        assert_eq!(seen.to_rgb8().into_raw(), [255, 255, 255, 127, 127, 127]);
     }
 
     #[test]

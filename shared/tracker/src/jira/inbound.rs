@@ -44,6 +44,8 @@ struct Fields {
     description: Option<String>,
     #[serde(default)]
     labels: Vec<String>,
+    #[serde(default)]
+    assignee: Option<User>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +97,9 @@ pub fn parse(body: &[u8], handle: &str, account: Option<&str>) -> Result<Inbound
     }
     let news = match (delivery.webhook_event.as_str(), delivery.issue) {
         ("jira:issue_created", Some(issue)) => {
-            let added = issue.fields.labels.clone();
+            let mut added = issue.fields.labels.clone();
+            let assignee = issue.fields.assignee.as_ref().map(|user| user.account_id.as_str());
+            added.extend((account.is_some() && assignee == account).then(|| handle.to_owned()));
             labels(&issue, at, added, Vec::new())?
         }
         ("jira:issue_updated", Some(issue)) => {

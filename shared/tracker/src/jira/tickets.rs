@@ -1,6 +1,6 @@
 //! Issues of Jira as tickets: read whole, moved through the statuses that the tenant named, linked to their pull request.
 
-use domain::error::Failure;
+use domain::error::{Failure, Fault};
 use domain::name::TrackerKey;
 use domain::ticket::TicketText;
 use engine::directory::JiraSite;
@@ -166,30 +166,44 @@ fn remarks(issue: &Issue, site: &JiraSite) -> Vec<Remark> {
 
 async fn attachments(api: &Api, issue: &Issue) -> Result<Vec<Attachment>, Failure> {
     let files: Vec<File> = field(issue, "attachment").unwrap_or_default();
+    let remarks = field::<Comments>(issue, "comment").map(|found| found.comments).unwrap_or_default();
+    if remarks.iter().any(|comment| comment.jsd_public == Some(false)) {
+        // Nothing tells which of the files belong to the internal note.
+        return Ok(Vec::new());
+    }
     let mut out = Vec::new();
     let mut images = 0;
     for file in files.into_iter().take(ATTACHMENTS) {
         // What cannot be had, or is not what it claims to be, is named and nothing else.
+        let is_image = image::KINDS.contains(&file.mime_type.as_str());
         let content = if is_text(&file) && file.size <= MAX_TEXT {
             let bytes = content(api, &file).await?;
             let fits = bytes.len() as u64 <= MAX_TEXT && !bytes.contains(&0);
             let text = String::from_utf8(bytes).ok().filter(|text| fits && !text.is_empty());
             text.map_or(Content::Unread, Content::Text)
-        } else if file.mime_type.starts_with("image/") && file.size <= image::MAX_FILE && images < IMAGES {
+        } else if is_image && file.size <= image::MAX_FILE && images < IMAGES {
+            images += 1;
             image::fit(content(api, &file).await?).await
         } else {
             Content::Unread
         };
-        images += usize::from(matches!(content, Content::Image { .. }));
         out.push(Attachment { name: file.filename, kind: file.mime_type, content });
     }
     Ok(out)
 }
 
-/// The bytes of a file; none where they cannot be had.
+/// The bytes of a file; none where they cannot be had, which keeps no ticket from its start.
 async fn content(api: &Api, file: &File) -> Result<Vec<u8>, Failure> {
-    let answer = api.get(&format!("/rest/api/3/attachment/content/{}?redirect=false", file.id)).await?;
-    Ok(if answer.is_good() { answer.bytes() } else { Vec::new() })
+    let path = format!("/rest/api/3/attachment/content/{}?redirect=false", file.id);
+    match api.get(&path).await {
+        Ok(answer) if answer.is_good() => Ok(answer.bytes()),
+        Ok(_) => Ok(Vec::new()),
+        Err(failure) if matches!(failure.fault, Fault::RateLimited { .. } | Fault::Auth) => Err(failure),
+        Err(failure) => {
+            tracing::warn!(error = %failure, "an attachment is left out");
+            Ok(Vec::new())
+        }
+    }
 }
 
 /// Adds our label and takes the other one away; labels of people stay.
