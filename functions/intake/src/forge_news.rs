@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::error::Failure;
+use domain::error::{Failure, Fault};
 use domain::hash::ContentHash;
 use domain::input::{Happening, Input, News};
 use domain::name::{BranchName, CommitSha, RepoName};
@@ -133,11 +133,11 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     }
 }
 
-/// The tickets whose pull requests are with their reviewers in a repository.
-async fn in_review(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
+/// The tickets of a repository that stand somewhere.
+async fn standing(case: &Case<'_>, repo: &RepoName, state: &State) -> Result<Vec<Ticket>, Failure> {
     let mut all = list(&case.intake.engine, &case.ctx).await?;
     let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.repo == *repo);
-    all.retain(|ticket| ticket.state == State::InReview && here(ticket));
+    all.retain(|ticket| ticket.state == *state && here(ticket));
     Ok(all)
 }
 
@@ -146,16 +146,14 @@ pub(crate) async fn checks(
     case: &Case<'_>,
     repo: &RepoName,
     head: &CommitSha,
-    numbers: Option<&[u64]>,
+    (branch, numbers): (Option<&BranchName>, &[u64]),
 ) -> Result<Answer, Failure> {
     let mut tickets = Vec::new();
-    match numbers {
-        Some(numbers) => {
-            for number in numbers {
-                tickets.extend(ticket(case, repo, *number).await?);
-            }
-        }
-        None => tickets = in_review(case, repo).await?,
+    for number in numbers {
+        tickets.extend(ticket(case, repo, *number).await?);
+    }
+    if let (Some(_), []) = (branch, numbers) {
+        tickets = standing(case, repo, &State::InReview).await?;
     }
     for ticket in tickets {
         if ticket.pull_request.as_ref().is_none_or(|pull| pull.head != *head) {
@@ -178,6 +176,13 @@ pub(crate) async fn checks(
         }
         let batch = artifact::store(&case.intake.engine, &case.ctx, &failures(head, &checks)).await?;
         return inform(case, &ticket.id, &news(News::ChecksFailed { batch })).await;
+    }
+    if let Some(branch) = branch {
+        let publishing = standing(case, repo, &State::Publishing).await?;
+        if publishing.iter().any(|ticket| ticket.target().is_some_and(|target| target.branch == *branch)) {
+            // Faster than we are: they are news once the pull request is.
+            return Err(Failure::new(Fault::Transient, "checks ended before their pull request was open"));
+        }
     }
     ignored(case, "checks of a commit we do not show").await
 }
@@ -205,7 +210,7 @@ pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchNa
     if row.is_none_or(|row| row.base != *branch) {
         return ignored(case, "a push to nothing that work is based on").await;
     }
-    let mut open = in_review(case, repo).await?;
+    let mut open = standing(case, repo, &State::InReview).await?;
     open.retain(|ticket| ticket.target().is_some_and(|target| target.base == *branch));
     // What changed last is most likely to be merged next; the others are looked at when their checks end.
     open.drain(..open.len().saturating_sub(AT_MOST));

@@ -126,8 +126,10 @@ pub enum InboundNews {
         head: CommitSha,
         /// Whose checks these are, by the App's number.
         app: Option<u64>,
-        /// Which pull requests have it as their head, where the delivery says so.
-        numbers: Option<Vec<u64>>,
+        /// The branch of ours that has it, where the delivery names one.
+        branch: Option<BranchName>,
+        /// Which pull requests have it as their head; none where there is none yet, or the delivery does not say.
+        numbers: Vec<u64>,
     },
     /// A branch that is not ours moved on.
     Advanced {

@@ -1,6 +1,7 @@
 //! A base branch that moves on under an open pull request, and statuses of a commit.
 
 use stories::world::{REPO, Setup, World};
+use testkit::github::Trouble;
 
 use super::issues::{hears, planned};
 
@@ -88,6 +89,23 @@ async fn a_status_of_an_older_system_counts_as_a_check() {
     world.drained().await;
     assert!(github.pull(REPO, number).unwrap().draft, "one of two has not ended");
     github.reports(REPO, number, ("ci/old", "success")).await;
+    world.until("a ready pull request", async || (!github.pull(REPO, number)?.draft).then_some(())).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_end_before_their_pull_request_is_open_are_not_lost() {
+    let world = World::start(Setup { app: true, ..Setup::default() }).await;
+    let github = world.github.as_ref().unwrap();
+    let (_, key) = planned(&world, "Raise the tax", "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.").await;
+    github.trouble("pulls/create", Trouble::Before(502), 2);
+    world.approve("ada", &key).await;
+    let ticket = world.reaches(&key, "publishing").await;
+    let branch = ticket.target().unwrap().branch.to_string();
+    let pushed = || async { (!world.run_git(&["branch", "--list", &branch]).is_empty()).then_some(()) };
+    world.until("a branch", pushed).await;
+    github.checked_early(REPO, &branch, ("lint", Some("success"))).await;
+    let number = world.reaches(&key, "in_review").await.pull_request.unwrap().number;
     world.until("a ready pull request", async || (!github.pull(REPO, number)?.draft).then_some(())).await;
     world.end().await;
 }

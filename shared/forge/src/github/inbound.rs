@@ -146,6 +146,7 @@ struct ReviewCommentEvent {
 struct CheckSuite {
     app: Option<Numbered>,
     head_sha: String,
+    head_branch: Option<String>,
     #[serde(default)]
     pull_requests: Vec<PullRequest>,
 }
@@ -345,7 +346,8 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
         repo: repo(&event.repository)?,
         head: commit(&suite.head_sha)?,
         app: suite.app.map(|app| app.id),
-        numbers: Some(suite.pull_requests.iter().map(|pull| pull.number).collect()),
+        branch: suite.head_branch.as_deref().and_then(ours),
+        numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
     })
 }
 
@@ -354,11 +356,17 @@ fn status(event: &StatusEvent) -> Result<InboundNews, InboundError> {
     if event.state == "pending" {
         return Ok(InboundNews::Ignored("a status that is not final"));
     }
-    let mut branches = event.branches.iter().filter_map(|branch| BranchName::parse(&branch.name).ok());
-    if !branches.any(|branch| branch.is_ours()) {
+    let branch = event.branches.iter().find_map(|branch| ours(&branch.name));
+    if branch.is_none() {
         return Ok(InboundNews::Ignored("a status of a commit on no branch of ours"));
     }
-    Ok(InboundNews::Checks { repo: repo(&event.repository)?, head: commit(&event.sha)?, app: None, numbers: None })
+    let (repo, head) = (repo(&event.repository)?, commit(&event.sha)?);
+    Ok(InboundNews::Checks { repo, head, app: None, branch, numbers: Vec::new() })
+}
+
+/// A branch, if it is one of ours.
+fn ours(name: &str) -> Option<BranchName> {
+    BranchName::parse(name).ok().filter(BranchName::is_ours)
 }
 
 fn push(event: &PushEvent) -> Result<InboundNews, InboundError> {

@@ -199,9 +199,28 @@ impl GithubHost {
     }
 
     /// A check of somebody else's on the head of a pull request begins, or ends with a conclusion.
-    pub async fn checked(&self, repo: &str, number: u64, (name, conclusion): (&str, Option<&str>), said: &str) {
+    pub async fn checked(&self, repo: &str, number: u64, check: (&str, Option<&str>), said: &str) {
+        let pull = self.pull(repo, number);
+        let (branch, head) = pull.map(|pull| (pull.branch, pull.head)).unwrap_or_default();
+        self.checked_at(repo, (&branch, &head), &[number], check, said).await;
+    }
+
+    /// The same on a branch that no pull request shows yet.
+    pub async fn checked_early(&self, repo: &str, branch: &str, check: (&str, Option<&str>)) {
+        let head = self.change(repo, |repo| repository::head(&repo.path, branch)).flatten().unwrap_or_default();
+        self.checked_at(repo, (branch, &head), &[], check, "").await;
+    }
+
+    async fn checked_at(
+        &self,
+        repo: &str,
+        (branch, head): (&str, &str),
+        numbers: &[u64],
+        (name, conclusion): (&str, Option<&str>),
+        said: &str,
+    ) {
         let fresh = self.inner.state().id();
-        let head = self.pull(repo, number).map(|pull| pull.head).unwrap_or_default();
+        let head = head.to_owned();
         self.change(repo, |repo| {
             repo.checks.retain(|check| check.name != name || check.head != head);
             repo.checks.push(Check {
@@ -221,9 +240,10 @@ impl GithubHost {
                 "action": "completed",
                 "check_suite": {
                     "app": { "id": 15_368 },
+                    "head_branch": branch,
                     "head_sha": head,
                     "conclusion": conclusion,
-                    "pull_requests": [{ "number": number }],
+                    "pull_requests": numbers.iter().map(|number| json!({ "number": number })).collect::<Vec<_>>(),
                 },
             });
             let us = bot(&self.inner.state());
