@@ -4,7 +4,9 @@ mod template;
 mod up;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, ExitCode};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 use xtask::program::{run, target};
@@ -88,6 +90,7 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
         bail!("{missing}");
     }
     let python = python::environment("emulator")?;
+    let beside = filter.is_empty().then(Beside::start).transpose()?;
     run("cargo", &["build", "--workspace", "--features", package::CLI, "--locked"], &[])?;
     package::development()?;
     let mut arguments = vec!["test", "--workspace", "--features", package::CLI, "--locked", "--"];
@@ -99,7 +102,36 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     }
     run("cargo", &arguments, &[("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python)])?;
     requests(&tallies)?;
-    if filter.is_empty() { simulate(&[]) } else { Ok(()) }
+    beside.map_or(Ok(()), Beside::end)
+}
+
+/// The simulation, with the processor time that the tests beside it leave.
+struct Beside {
+    child: Child,
+    told: PathBuf,
+}
+
+impl Beside {
+    fn start() -> anyhow::Result<Self> {
+        let told = target().join("simulation.txt");
+        let file = std::fs::create_dir_all(target()).and_then(|()| File::create(&told));
+        let file = file.with_context(|| format!("{} cannot be written", told.display()))?;
+        let child = Command::new("nice").args(["-n", "19", "cargo"]).args(SIMULATION).arg("--all").stdout(file).spawn();
+        Ok(Self { child: child.context("`nice` cannot be run")?, told })
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        let status = self.child.wait().context("the simulation cannot be waited for")?;
+        eprintln!("{}", std::fs::read_to_string(&self.told).unwrap_or_default());
+        if status.success() { Ok(()) } else { bail!("the simulation failed") }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Where a test failed, nobody waits for it; one that has ended is past killing.
+        let _ = self.child.kill();
+    }
 }
 
 /// Tells how much of what was sent was held against published descriptions; a mistake would have failed its test.
@@ -124,9 +156,12 @@ fn requests(tallies: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The simulation as it is optimized for many seeds.
+/// How `cargo` runs the simulation as it is optimized for many seeds.
+const SIMULATION: [&str; 8] = ["run", "--profile", "bench", "--package", "sim", "--locked", "--quiet", "--"];
+
+/// The simulation by itself.
 fn simulate(arguments: &[String]) -> anyhow::Result<()> {
-    let mut all = vec!["run", "--profile", "bench", "--package", "sim", "--locked", "--quiet", "--"];
+    let mut all = SIMULATION.to_vec();
     all.extend(arguments.iter().map(String::as_str));
     if arguments.is_empty() {
         all.push("--all");

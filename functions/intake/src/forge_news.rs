@@ -133,11 +133,10 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     }
 }
 
-/// The tickets of a repository that stand somewhere.
-async fn standing(case: &Case<'_>, repo: &RepoName, state: &State) -> Result<Vec<Ticket>, Failure> {
+/// Every ticket of a repository.
+async fn all_of(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
     let mut all = list(&case.intake.engine, &case.ctx).await?;
-    let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.repo == *repo);
-    all.retain(|ticket| ticket.state == *state && here(ticket));
+    all.retain(|ticket| ticket.target().is_some_and(|target| target.repo == *repo));
     Ok(all)
 }
 
@@ -152,8 +151,14 @@ pub(crate) async fn checks(
     for number in numbers {
         tickets.extend(ticket(case, repo, *number).await?);
     }
-    if let (Some(_), []) = (branch, numbers) {
-        tickets = standing(case, repo, &State::InReview).await?;
+    let mut publishing = false;
+    if let Some(branch) = branch {
+        let all = all_of(case, repo).await?;
+        let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.branch == *branch);
+        publishing = all.iter().any(|ticket| ticket.state == State::Publishing && here(ticket));
+        if numbers.is_empty() {
+            tickets.extend(all.into_iter().filter(|ticket| ticket.state == State::InReview));
+        }
     }
     for ticket in tickets {
         if ticket.pull_request.as_ref().is_none_or(|pull| pull.head != *head) {
@@ -177,12 +182,9 @@ pub(crate) async fn checks(
         let batch = artifact::store(&case.intake.engine, &case.ctx, &failures(head, &checks)).await?;
         return inform(case, &ticket.id, &news(News::ChecksFailed { batch })).await;
     }
-    if let Some(branch) = branch {
-        let publishing = standing(case, repo, &State::Publishing).await?;
-        if publishing.iter().any(|ticket| ticket.target().is_some_and(|target| target.branch == *branch)) {
-            // Faster than we are: they are news once the pull request is.
-            return Err(Failure::new(Fault::Transient, "checks ended before their pull request was open"));
-        }
+    if publishing {
+        // Faster than we are: they are news once the pull request is.
+        return Err(Failure::new(Fault::Transient, "checks ended before their pull request was open"));
     }
     ignored(case, "checks of a commit we do not show").await
 }
@@ -210,8 +212,9 @@ pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchNa
     if row.is_none_or(|row| row.base != *branch) {
         return ignored(case, "a push to nothing that work is based on").await;
     }
-    let mut open = standing(case, repo, &State::InReview).await?;
-    open.retain(|ticket| ticket.target().is_some_and(|target| target.base == *branch));
+    let mut open = all_of(case, repo).await?;
+    let based = |ticket: &Ticket| ticket.target().is_some_and(|target| target.base == *branch);
+    open.retain(|ticket| ticket.state == State::InReview && based(ticket));
     // What changed last is most likely to be merged next; the others are looked at when their checks end.
     open.drain(..open.len().saturating_sub(AT_MOST));
     let mut told = 0;

@@ -119,7 +119,7 @@ impl World {
                 assert_ne!(ticket.state.name(), "failed", "{:?}", ticket.state);
                 states.contains(&ticket.state.name()).then_some(ticket)
             };
-            let ticket = self.until("a ticket that waits", looks).await;
+            let ticket = self.until(&format!("{key} to wait"), looks).await;
             match ticket.state.name() {
                 "awaiting_answers" => self.say("ada", key, "skip").await,
                 "awaiting_refinement_approval" => self.say("apo", key, "approve").await,

@@ -127,17 +127,8 @@ impl Api {
 
     /// Every entry of a list, page by page.
     pub(super) async fn list<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<Vec<T>, Failure> {
-        let mut all = Vec::new();
-        let join = if path.contains('?') { '&' } else { '?' };
-        for page in 1..=PAGES {
-            let some: Vec<T> = self.get(&format!("{path}{join}per_page=100&page={page}")).await?.read(what)?;
-            let full = some.len() == 100;
-            all.extend(some);
-            if !full {
-                break;
-            }
-        }
-        Ok(all)
+        let pages = self.pages(path, what, Vec::len).await?;
+        Ok(pages.into_iter().flatten().collect())
     }
 
     /// Every page of a list that comes with its length around it.
