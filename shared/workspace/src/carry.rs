@@ -96,10 +96,7 @@ impl Carried {
             return self.create(sides, new);
         };
         let Some(there) = mode_of(kind) else {
-            if is != was || was.is_none() {
-                self.open
-                    .push(format!("`{path}` is a link or a submodule on the base branch: it stays as it is there."));
-            }
+            self.open.push(format!("`{path}` is a link or a submodule on the base branch: it stays as it is there."));
             return;
         };
         let mode = match was.and_then(|(kind, _)| mode_of(kind)) {
