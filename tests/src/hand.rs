@@ -115,7 +115,9 @@ impl Hand {
 
     /// Handles what there is, and puts the clock forward where there is nothing, until something is seen.
     pub async fn patiently(&self, clock: &ShiftedClock, what: &str, seen: impl AsyncFn() -> bool) {
-        for _ in 0..3_000 {
+        // A round handles at most one message of each queue: how many there are says nothing of how long to wait.
+        let (mut busy, mut idle) = (0, 0);
+        while busy < 50_000 && idle < 1_000 {
             if seen().await {
                 return;
             }
@@ -123,12 +125,15 @@ impl Hand {
             for queue in QUEUES {
                 any |= self.step(queue).await;
             }
-            if !any {
+            if any {
+                busy += 1;
+            } else {
+                idle += 1;
                 clock.forward(31);
                 sweep::handle(&self.system.engine).await.unwrap();
             }
         }
-        panic!("waited in vain for {what}");
+        panic!("waited in vain for {what}: {busy} rounds with something to do, {idle} without");
     }
 
     /// Handles messages of some queues until there are none.

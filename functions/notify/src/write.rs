@@ -92,24 +92,26 @@ pub(crate) async fn post(
     if let Some(wait) = put(function, item.clone(), when).await? {
         return Ok(Some(wait));
     }
-    let when = vec![Condition::FenceIs(item.fence)];
     let writing = Writing { function, ctx, place, say, until: now + LEASE };
-    let posted = match writing.write(known.id.as_deref(), known.begun).await? {
-        Ok(posted) => posted,
-        Err(wait) => {
-            // Whoever began before may have written it; nobody has since, so that the first one's time stands.
-            item.version += 1;
-            item.lease_until = None;
-            item.body = json!(known);
-            put(function, item, when).await?;
-            return Ok(Some(wait));
+    let (now, ended) = match writing.write(known.id.as_deref(), known.begun).await {
+        Ok(Ok(posted)) => {
+            let settled = writing.settle(&posted.id).await;
+            let id = Some(posted.id);
+            let now = Known { id, shows: Some(shows), version, settled: settled.is_ok(), begun: None };
+            (now, settled.map(|()| None))
         }
+        // Whoever began before may have written it; nobody has since, so that the first one's time stands.
+        Ok(Err(wait)) => (known, Ok(Some(wait))),
+        // What got no answer may still be written; anything else is over, and the next one need not wait.
+        Err(failure) if matches!(failure.fault, Fault::Unknown | Fault::Bug) => return Err(failure),
+        Err(failure) => (known, Err(failure)),
     };
-    writing.settle(&posted.id).await?;
+    let when = vec![Condition::FenceIs(item.fence)];
     item.version += 1;
     item.lease_until = None;
-    item.body = json!(Known { id: Some(posted.id), shows: Some(shows), version, settled: true, begun: None });
-    put(function, item, when).await
+    item.body = json!(now);
+    let raced = put(function, item, when).await;
+    Ok(ended?.max(raced?))
 }
 
 /// Writes a comment's row; says how many seconds to wait where somebody else just did.

@@ -8,8 +8,8 @@ use engine::port::Clock;
 use local::{Settings, seed};
 use prfactory::system::System;
 use stories::hand::Hand;
-use stories::world::ShiftedClock;
-use testkit::github::{APP, GithubHost};
+use stories::world::{REPO, Setup, ShiftedClock, World};
+use testkit::github::{APP, GithubHost, Trouble};
 use testkit::model::ScriptedModel;
 
 const FIRMS: u64 = 20;
@@ -66,6 +66,8 @@ async fn a_thousand_deliveries_a_minute_stay_below_the_limits_and_none_is_lost()
             hand.step(queue).await;
         }
     }
+    let (came, missed) = github.delivered();
+    assert_eq!((came, missed), (1_000, 0));
     let answered = |firm: u64| {
         let seen = github.seen(&format!("firm{firm}/shop"), 1);
         seen.into_iter().filter(|seen| seen.by.ends_with("[bot]")).count() as u64
@@ -73,13 +75,32 @@ async fn a_thousand_deliveries_a_minute_stay_below_the_limits_and_none_is_lost()
     let all = async || (1..=FIRMS).all(|firm| answered(firm) == DELIVERIES / FIRMS);
     hand.patiently(&clock, "an answer to each", all).await;
     let minutes = clock.now().duration_since(began).as_secs() / 60;
-    let (came, missed) = github.delivered();
     let writes = github.asked().iter().filter(|(operation, _)| operation.contains("create")).count();
     println!(
         "{came} deliveries for {FIRMS} installations, {missed} missed; {writes} writes in {minutes} minutes, {} the most of one installation in a minute; all answered",
         github.busiest()
     );
-    assert_eq!((came, missed), (1_000, 0));
     assert!(github.busiest() <= 80);
     assert_eq!(github.wrong(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_github_refuses_for_a_moment_is_said_when_the_moment_is_over() {
+    let world = World::start(Setup { app: true, idle: true, ..Setup::default() }).await;
+    let github = world.github.as_ref().unwrap();
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let hand = Hand::on_at(&world.dir.path().join("data"), &world.model, clock).await;
+    let secret = world.system.secrets.versions("github-webhook").unwrap().remove(0);
+    github.connect(&hand.url("/webhooks/github"), secret.expose());
+    github.trouble("issues/create-comment", Trouble::Secondary(5), 1);
+    let issue = github.opens("wil", REPO, "Call it gross", "Replace `total` with `gross`.");
+    github.comments("wil", REPO, issue, "@prfactory status").await;
+    let answers = || github.seen(REPO, issue).iter().filter(|seen| seen.by.ends_with("[bot]")).count();
+    hand.drain(&QUEUES).await;
+    assert_eq!(answers(), 0);
+    world.clock.forward(7);
+    hand.drain(&QUEUES).await;
+    assert_eq!(answers(), 1);
+    drop(hand);
+    world.end().await;
 }
