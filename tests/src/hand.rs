@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use engine::port::{Clock, Place};
 use local::{Handler, Settings};
 use prfactory::client::Client;
 use prfactory::system::{Server, System};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use testkit::model::ScriptedModel;
 
@@ -27,6 +28,7 @@ pub struct Hand {
     handlers: BTreeMap<&'static str, Handler>,
     server: Server,
     http: reqwest::Client,
+    data: PathBuf,
     copy: Option<TempDir>,
 }
 
@@ -48,7 +50,7 @@ impl Hand {
         let handlers = system.handlers(access(model)).unwrap().into_iter().collect();
         let server = Server::start(&system, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let settings = Settings::load(data).unwrap();
-        Self { system, settings, handlers, server, http: reqwest::Client::new(), copy: None }
+        Self { system, settings, handlers, server, http: reqwest::Client::new(), data: data.to_owned(), copy: None }
     }
 
     /// Takes a copy of a folder in hand, so that the folder stays as it is.
@@ -133,7 +135,17 @@ impl Hand {
                 sweep::handle(&self.system.engine).await.unwrap();
             }
         }
-        panic!("waited in vain for {what}: {busy} rounds with something to do, {idle} without");
+        let left = self.left();
+        panic!("waited in vain for {what}: {busy} rounds with something to do, {idle} without; left: {left:?}");
+    }
+
+    /// How many messages each queue holds, and how often one of them was received at most.
+    fn left(&self) -> Vec<(String, i64, i64)> {
+        let outside = Connection::open(self.data.join("state.db")).unwrap();
+        let sql = "SELECT queue, COUNT(*), MAX(receives) FROM message GROUP BY queue";
+        let mut asked = outside.prepare(sql).unwrap();
+        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.map(Result::unwrap).collect()
     }
 
     /// Handles messages of some queues until there are none.
