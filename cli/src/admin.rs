@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue};
+use aws::{Access, DynamoTable, Kept, KmsSigner, KmsVault, ManagedSecrets, S3Blobs, SqsQueue};
 use domain::id::{EndpointId, MemberId, TenantId};
 use domain::policy::Policy;
 use domain::principal::Role;
@@ -52,6 +52,7 @@ pub(crate) async fn run(args: &Admin, out: Output) -> anyhow::Result<Exit> {
             let claims = Claims::new(stack.engine.clone(), api, web, client_id)?;
             return github::claim(&stack.engine, &stack.ctx(tenant)?, &claims, *installation, out).await;
         }
+        AdminTask::AppKey { file } => import(file, out).await?,
         AdminTask::Jira { tenant, endpoint, task } => {
             let endpoint = match endpoint {
                 Some(id) => Some(stack.delivers_to(tenant, id).await?),
@@ -75,6 +76,16 @@ pub(crate) async fn run(args: &Admin, out: Output) -> anyhow::Result<Exit> {
 fn show(out: Output, url: &str, secret: &Secret) -> anyhow::Result<()> {
     let secret = secret.expose_text().context("the secret is no text")?;
     out.either(&format!("{url}\n  secret: {secret}"), &json!({ "url": url, "secret": secret }));
+    Ok(())
+}
+
+/// Puts the App's private key into KMS.
+async fn import(file: &Path, out: Output) -> anyhow::Result<()> {
+    let pem = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let imported = KmsSigner::import(&access()?, &Secret::new(pem)).await;
+    let arn = imported.with_context(|| format!("{} is not in KMS", file.display()))?;
+    let next = "deploy the template with it as GithubAppKeyArn, and delete the file";
+    out.either(&format!("{arn}\n  {next}"), &json!({ "arn": arn }));
     Ok(())
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws::{Access, DynamoTable, Kept, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
+use aws::{Access, DynamoTable, Kept, KmsSigner, KmsVault, ManagedSecrets, S3Blobs, SqsQueue, TenantSessions};
 use clock::SystemClock;
-use engine::port::Clock as _;
+use engine::port::{Clock as _, Secret, Signer as _};
+use forge::KeySigner;
 use serde_json::{Value, json};
 use stories::cloud::{access, python};
 use stories::contract;
 use tempfile::TempDir;
+use testkit::github::GithubHost;
 use xtask::emulator::{ACCOUNT, Emulator, Wish};
 
 /// An emulator with nothing in it.
@@ -124,4 +126,16 @@ async fn the_secrets_and_the_vault_keep_their_contracts() {
     let key = aws.aws(&["kms", "create-key"]);
     let arn = key.pointer("/KeyMetadata/Arn").and_then(Value::as_str).unwrap();
     contract::vault(Arc::new(KmsVault::new(&aws.access, Arc::new(SystemClock), arn))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_the_app_signs_in_kms_as_it_does_here() {
+    let aws = empty();
+    let github = GithubHost::start(Arc::new(|| SystemClock.now())).await.unwrap();
+    let pem = Secret::new(github.private_key().as_bytes());
+    let arn = KmsSigner::import(&aws.access, &pem).await.unwrap();
+    let there = KmsSigner::new(&aws.access, arn).sign(b"header.claims").await.unwrap();
+    assert_eq!(there, KeySigner::from_pem(&pem).unwrap().sign(b"header.claims").await.unwrap());
+    let refused = KmsSigner::import(&aws.access, &Secret::new(&b"a webhook's secret"[..])).await.unwrap_err();
+    assert_eq!(refused.message, "it is not the private key of a GitHub App: an RSA key in PEM");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test panics when a promise is broken")]
 
 mod adapters;
+mod app;
 mod load;
 mod receiving;
 mod story;

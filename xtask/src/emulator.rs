@@ -131,7 +131,9 @@ impl Emulator {
     /// Deploys a template with the functions of the development build; says what the stack says.
     pub fn deploy(&self, template: &str, name: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Stack> {
         let (bucket, packed) = (format!("{name}-code"), self.folder.join("packaged.yaml"));
-        self.aws(&["s3", "mb", &format!("s3://{bucket}")])?;
+        if self.aws(&["s3api", "head-bucket", "--bucket", &bucket]).is_err() {
+            self.aws(&["s3", "mb", &format!("s3://{bucket}")])?;
+        }
         let developed = self.folder.join("template.yaml");
         std::fs::write(&developed, template.replace(RELEASED, &package::developed().display().to_string()))?;
         let (from, to) = (developed.display().to_string(), packed.display().to_string());

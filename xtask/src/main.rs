@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
+use std::thread::available_parallelism;
 
 use anyhow::{Context as _, bail};
 use xtask::program::{run, target};
@@ -93,14 +94,18 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     let beside = filter.is_empty().then(Beside::start).transpose()?;
     run("cargo", &["build", "--workspace", "--features", package::CLI, "--locked"], &[])?;
     package::development()?;
-    let mut arguments = vec!["test", "--workspace", "--features", package::CLI, "--locked", "--"];
+    let mut arguments = vec!["test", "--workspace", "--features", package::CLI, "--locked", "--no-fail-fast", "--"];
     arguments.extend(filter.iter().map(String::as_str));
     let python = python.display().to_string();
     let tallies = target().join("debug/requests");
     if tallies.exists() {
         std::fs::remove_dir_all(&tallies).context("what was counted before cannot be removed")?;
     }
-    run("cargo", &arguments, &[("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python)])?;
+    let threads = std::env::var_os("RUST_TEST_THREADS").and_then(|count| count.into_string().ok());
+    let threads = threads.unwrap_or_else(|| (2 * available_parallelism().map_or(1, usize::from)).to_string());
+    // Stories wait for processes and for the network more than they work.
+    let environment = [("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python), ("RUST_TEST_THREADS", &threads)];
+    run("cargo", &arguments, &environment)?;
     requests(&tallies)?;
     beside.map_or(Ok(()), Beside::end)
 }

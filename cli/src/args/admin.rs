@@ -38,6 +38,12 @@ pub enum AdminTask {
     /// Installations of the GitHub App.
     #[command(subcommand)]
     Installation(InstallationTask),
+    /// Puts the GitHub App's private key into KMS, where it signs and never comes back from; prints what the template's
+    /// `GithubAppKeyArn` takes.
+    AppKey {
+        /// The key, as GitHub hands it out.
+        file: PathBuf,
+    },
     /// A tenant's site of Jira.
     Jira {
         /// The tenant.

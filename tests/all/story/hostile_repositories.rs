@@ -122,7 +122,8 @@ async fn nothing_of_a_repository_runs_and_nothing_outside_the_folder_is_written(
     forged.commit(&traps(&forged));
     let calls = world.dir.path().join("calls");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", "trace=execve,execveat,open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,rename,renameat,renameat2,mknod,mknodat"]);
+    // As a grandchild of ours, so that the program is our child and ends with its owner.
+    strace.args(["-D", "-f", "-qq", "-e", "trace=execve,execveat,open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,rename,renameat,renameat2,mknod,mknodat"]);
     strace.arg("-o").arg(&calls).arg("--").arg(binary());
     let data = world.dir.path().join("data");
     world.serve = Some(Serve::started(strace, &data, &world.model.url(), 2));

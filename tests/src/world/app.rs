@@ -70,7 +70,7 @@ pub(super) async fn site(world: &World) -> JiraHost {
 }
 
 /// Adds to what was held against the descriptions so far; the test command sums it up over all its processes.
-pub(super) fn tally() {
+pub fn tally() {
     let lines: Vec<String> = testkit::openapi::counted()
         .requests
         .iter()

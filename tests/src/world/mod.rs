@@ -27,7 +27,7 @@ use testkit::jira::JiraHost;
 use testkit::model::ScriptedModel;
 use workspace::{Revision, create_repository};
 
-pub use app::{REPO, REPO_ID, STRANGER};
+pub use app::{REPO, REPO_ID, STRANGER, tally};
 pub use deliveries::{Signed, commented, labelled, recorded, recorded_for_us};
 pub use setup::{ShiftedClock, access, usual_files};
 
@@ -218,7 +218,7 @@ impl World {
         if let Some(site) = &self.site {
             assert_eq!(site.wrong(), Vec::<String>::new());
         }
-        app::tally();
+        tally();
     }
 
     /// Where it listens.

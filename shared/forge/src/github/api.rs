@@ -21,6 +21,8 @@ const SPANS: [(&str, i64, i64); 2] = [("MINUTE", 60, 40), ("HOUR", 1_200, 125)];
 const FOR_PUSHES: i64 = 6;
 /// Where a token is ended, which writes nothing.
 pub(super) const ENDING: &str = "/installation/token";
+/// Where queries go.
+const GRAPHQL: &str = "/graphql";
 /// How long a secondary limit lasts where GitHub does not say.
 const SECONDARY: SignedDuration = SignedDuration::from_mins(1);
 /// Most pages of one list: more comments than GitHub allows an issue to have.
@@ -29,7 +31,7 @@ const PAGES: usize = 26;
 /// Calls GitHub with one token.
 #[derive(Clone)]
 pub(super) struct Api {
-    crab: Octocrab,
+    clients: Clients,
     engine: Engine,
     /// Whose writes are counted, and under which tenant; absent for the App's own calls.
     counted: Option<(TenantCtx, u64)>,
@@ -108,12 +110,12 @@ impl Answer {
 
 impl Api {
     pub(super) fn new(
-        crab: Octocrab,
+        clients: Clients,
         engine: Engine,
         counted: Option<(TenantCtx, u64)>,
         ended: Option<Arc<dyn Fn() + Send + Sync>>,
     ) -> Self {
-        Self { crab, engine, counted, pushes: false, ended }
+        Self { clients, engine, counted, pushes: false, ended }
     }
 
     /// The same, to push with.
@@ -166,7 +168,7 @@ impl Api {
     /// One query or mutation of GraphQL. Its own errors arrive with HTTP 200.
     pub(super) async fn graphql(&self, query: &str, variables: Value) -> Result<Value, Failure> {
         let body = json!({ "query": query, "variables": variables });
-        let mut answer: Value = self.post("/graphql", body).await?.read("a query")?;
+        let mut answer: Value = self.post(GRAPHQL, body).await?.read("a query")?;
         let error = answer.pointer("/errors/0");
         if let Some(error) = error {
             let kind = error.get("type").and_then(Value::as_str).unwrap_or("");
@@ -186,17 +188,18 @@ impl Api {
         if !reads && path != ENDING {
             self.count().await?;
         }
+        let crab = if path == GRAPHQL { &self.clients.graphql } else { &self.clients.rest };
         let sent = match method {
-            Method::POST => self.crab._post(path, body.as_ref()).await,
-            Method::PATCH => self.crab._patch(path, body.as_ref()).await,
-            Method::DELETE => self.crab._delete(path, body.as_ref()).await,
-            _ => self.crab._get(path).await,
+            Method::POST => crab._post(path, body.as_ref()).await,
+            Method::PATCH => crab._patch(path, body.as_ref()).await,
+            Method::DELETE => crab._delete(path, body.as_ref()).await,
+            _ => crab._get(path).await,
         };
         // Nothing tells whether a request that got no answer was carried out.
         let lost = if reads { Fault::Transient } else { Fault::Unknown };
         let response = sent.map_err(|_| Failure::new(lost.clone(), "GitHub cannot be reached, or did not answer"))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = self.crab.body_to_string(response).await;
+        let text = crab.body_to_string(response).await;
         let text = text.map_err(|_| Failure::new(lost.clone(), "GitHub broke off in the middle of an answer"))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let answer = Answer { status, body };
@@ -267,8 +270,37 @@ fn limited(answer: &Answer, headers: &HeaderMap, now: Timestamp) -> Failure {
     }
 }
 
-/// One client for all of a process. Nothing in it tries again: that is decided where the effect is known.
-pub(super) fn client(base: &str) -> Result<Octocrab, Failure> {
+/// The clients of one GitHub, for all of a process: an Enterprise Server has GraphQL beside its REST API, not below it.
+#[derive(Clone)]
+pub(super) struct Clients {
+    rest: Octocrab,
+    graphql: Octocrab,
+}
+
+impl Clients {
+    /// The clients of a REST API: `https://api.github.com`, or `https://HOST/api/v3`.
+    pub(super) fn new(base: &str) -> Result<Self, Failure> {
+        let base = base.trim_end_matches('/');
+        let rest = client(base)?;
+        let graphql = match base.strip_suffix("/v3") {
+            Some(beside) => client(beside)?,
+            None => rest.clone(),
+        };
+        Ok(Self { rest, graphql })
+    }
+
+    /// The same with a token.
+    pub(super) fn with_token(&self, token: &str) -> Result<Self, Failure> {
+        let with = |crab: &Octocrab| {
+            let wrong = |_| Failure::new(Fault::Bug, "a token cannot be used");
+            crab.user_access_token(token.to_owned()).map_err(wrong)
+        };
+        Ok(Self { rest: with(&self.rest)?, graphql: with(&self.graphql)? })
+    }
+}
+
+/// Nothing in a client tries again: that is decided where the effect is known.
+fn client(base: &str) -> Result<Octocrab, Failure> {
     let bug = |what: &str| Failure::new(Fault::Bug, format!("no client for GitHub can be made: {what}"));
     let second = std::time::Duration::from_secs(1);
     let builder = Octocrab::builder().base_uri(base).map_err(|_| bug("its address is none"))?;
@@ -280,9 +312,4 @@ pub(super) fn client(base: &str) -> Result<Octocrab, Failure> {
         .add_header(http::header::ACCEPT, "application/json".to_owned())
         .build()
         .map_err(|error| bug(&error.to_string()))
-}
-
-/// Shares one client among tokens.
-pub(super) fn with_token(crab: &Arc<Octocrab>, token: &str) -> Result<Octocrab, Failure> {
-    crab.user_access_token(token.to_owned()).map_err(|_| Failure::new(Fault::Bug, "a token cannot be used"))
 }

@@ -15,12 +15,11 @@ use engine::port::{RepoTokens, Secret, Signer};
 use engine::tenancy::TenantCtx;
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Github;
-use super::api::{Api, ENDING, client, with_token};
+use super::api::{Api, Clients, ENDING};
 
 /// Which App, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +120,7 @@ pub struct App {
     settings: AppSettings,
     signer: Arc<dyn Signer>,
     engine: Engine,
-    crab: Arc<Octocrab>,
+    clients: Clients,
     kept: Tokens,
     login: OnceLock<String>,
 }
@@ -132,8 +131,8 @@ type Tokens = Arc<Mutex<HashMap<(u64, String, Scope), Kept>>>;
 impl App {
     /// Speaks as an App that signs with a key.
     pub fn new(engine: Engine, settings: AppSettings, signer: Arc<dyn Signer>) -> Result<Self, Failure> {
-        let crab = Arc::new(client(&settings.api)?);
-        Ok(Self { settings, signer, engine, crab, kept: Tokens::default(), login: OnceLock::new() })
+        let clients = Clients::new(&settings.api)?;
+        Ok(Self { settings, signer, engine, clients, kept: Tokens::default(), login: OnceLock::new() })
     }
 
     pub(super) fn settings(&self) -> &AppSettings {
@@ -182,8 +181,8 @@ impl App {
         let claims = json!({ "iat": now - 60, "exp": now + 540, "iss": self.settings.id.to_string() });
         let message = format!("{}.{}", part(&json!({ "alg": "RS256", "typ": "JWT" })), part(&claims));
         let signature = URL_SAFE_NO_PAD.encode(self.signer.sign(message.as_bytes()).await?);
-        let crab = with_token(&self.crab, &format!("{message}.{signature}"))?;
-        Ok(Api::new(crab, self.engine.clone(), None, None))
+        let clients = self.clients.with_token(&format!("{message}.{signature}"))?;
+        Ok(Api::new(clients, self.engine.clone(), None, None))
     }
 
     /// Calls as the guest of one repository. Tokens to look and to talk are
@@ -191,13 +190,13 @@ impl App {
     pub(super) async fn guest(&self, ctx: &TenantCtx, repo: &ForgeRepo, scope: Scope) -> Result<Api, Failure> {
         let installation = self.installation(ctx, repo).await?;
         let token = self.token(installation, repo, scope).await?;
-        let crab = with_token(&self.crab, token.expose_text().unwrap_or_default())?;
+        let clients = self.clients.with_token(token.expose_text().unwrap_or_default())?;
         let kept = Arc::clone(&self.kept);
         // GitHub ended a token before its time: the next call begins with a new one.
         let ended = Arc::new(move || {
             kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, ..), _| *id != installation);
         });
-        let api = Api::new(crab, self.engine.clone(), Some((ctx.clone(), installation)), Some(ended));
+        let api = Api::new(clients, self.engine.clone(), Some((ctx.clone(), installation)), Some(ended));
         Ok(if scope == Scope::Push { api.pushing() } else { api })
     }
 

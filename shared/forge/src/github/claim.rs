@@ -1,6 +1,5 @@
 //! Claiming an installation: its number is no secret, so whoever connects it signs in and must administer its account.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::error::{Failure, Fault};
@@ -8,12 +7,11 @@ use domain::name::RepoName;
 use engine::Engine;
 use engine::inbound::Named;
 use engine::port::{Person, Secret};
-use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Github;
-use super::api::{Api, client, with_token};
+use super::api::{Api, Clients};
 use super::app::AppSettings;
 
 /// How much slower GitHub wants to be asked when it says so.
@@ -24,7 +22,7 @@ pub struct Claims {
     engine: Engine,
     client: String,
     web: Api,
-    api: Arc<Octocrab>,
+    clients: Clients,
 }
 
 /// What a person enters at GitHub to sign in here, once and within minutes.
@@ -109,9 +107,8 @@ struct Repository {
 impl Claims {
     /// For the App with this client id, at these addresses.
     pub fn new(engine: Engine, api: &str, web: &str, client_id: &str) -> Result<Self, Failure> {
-        let crab = client(web)?;
-        let web = Api::new(crab, engine.clone(), None, None);
-        Ok(Self { api: Arc::new(client(api)?), engine, client: client_id.to_owned(), web })
+        let web = Api::new(Clients::new(web)?, engine.clone(), None, None);
+        Ok(Self { clients: Clients::new(api)?, engine, client: client_id.to_owned(), web })
     }
 
     /// Begins: GitHub gives a code for a person to enter.
@@ -162,8 +159,8 @@ impl Claims {
     /// Who signed in, and the installations of this App on accounts that they administer: their own, and organisations
     /// they own.
     pub async fn claimable(&self, token: &Secret) -> Result<(Person, Vec<Claimable>), Failure> {
-        let crab = with_token(&self.api, token.expose_text().unwrap_or_default())?;
-        let api = Api::new(crab, self.engine.clone(), None, None);
+        let clients = self.clients.with_token(token.expose_text().unwrap_or_default())?;
+        let api = Api::new(clients, self.engine.clone(), None, None);
         let me: Person = api.get("/user").await?.read::<Me>("asking who signed in")?.into();
         let mut found = Vec::new();
         let count = |page: &Installations| page.installations.len();

@@ -130,7 +130,13 @@ pub(super) async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
         return written(&(413, Value::Null), &[]);
     };
-    let path = parts.uri.path().to_owned();
+    let path = parts.uri.path();
+    // As an Enterprise Server, which has the REST API and GraphQL under addresses of their own.
+    let path = match path.strip_prefix("/api/v3") {
+        Some("/graphql") => return written(&missing(), &[]),
+        Some(rest) => rest.to_owned(),
+        None => path.strip_prefix("/api").filter(|rest| *rest == "/graphql").unwrap_or(path).to_owned(),
+    };
     if path.contains(".git/") {
         return git(&inner, &parts, &bytes).await;
     }

@@ -1,22 +1,18 @@
 //! A whole system on AWS's interface: the template deployed, real function binaries, signed deliveries over HTTP.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod setup;
+
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-use aws::{Access, DynamoTable, Kept, ManagedSecrets, S3Blobs, SqsQueue};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use clock::{SystemClock, SystemIds};
+use aws::{Access, ManagedSecrets};
+use clock::SystemClock;
 use domain::id::{EndpointId, TenantId};
-use domain::name::{BranchName, TrackerKey};
-use domain::path::RepoPath;
+use domain::name::TrackerKey;
 use domain::ticket::Ticket;
 use engine::Engine;
 use engine::port::{Clock as _, Place, Secret, Secrets as _};
-use engine::seal::Sealer;
 use engine::tenancy::TenantCtx;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,12 +21,13 @@ use testkit::git::GitHost;
 use testkit::model::ScriptedModel;
 use tracker::LocalTracker;
 use webhooks::{endpoint_secret, sign};
-use workspace::{Revision, create_repository};
-use xtask::emulator::{Emulator, KEY, REGION, Stack, Wish};
+use xtask::emulator::{Emulator, KEY, REGION, Stack};
 
 use crate::serve::binary;
-use crate::world::{ADA_GITHUB, ADA_JIRA, GIT_TOKEN, MODEL_KEY, commented, labelled, usual_files};
+use crate::world::{commented, labelled};
 
+/// The repository of every tenant.
+pub const SHOP: &str = "octo/shop";
 /// The name of the stack.
 pub const STACK: &str = "prfactory";
 
@@ -64,6 +61,7 @@ pub struct Cloud {
     secrets: ManagedSecrets,
     http: reqwest::Client,
     dir: TempDir,
+    policies: bool,
 }
 
 /// The endpoint of a tenant, counted from 1.
@@ -74,36 +72,6 @@ pub fn endpoint(tenant: usize) -> String {
 /// The id of a tenant, counted from 1.
 pub fn tenant(number: usize) -> String {
     format!("ten_c{number}")
-}
-
-fn settings(dir: &Path, git: &GitHost, tenants: usize) -> String {
-    let mut text = String::new();
-    for number in 1..=tenants {
-        let (id, endpoint) = (tenant(number), endpoint(number));
-        let (location, token) = (git.url("shop.git"), dir.join("token").display().to_string());
-        let _ = write!(
-            text,
-            "[[tenant]]\nid = \"{id}\"\ninstallations = [{number}]\n\
-             [[tenant.member]]\nid = \"mem_ada\"\nname = \"ada\"\nrole = \"admin\"\ngithub = {ADA_GITHUB}\njira = \"{ADA_JIRA}\"\n\
-             [[tenant.repository]]\nname = \"octo/shop\"\nlocation = {location:?}\nbase = \"main\"\nprojects = [\"SHOP{number}\"]\ntoken_file = {token:?}\n\
-             [[tenant.endpoint]]\nid = \"{endpoint}\"\ngeneration = 1\n"
-        );
-    }
-    text
-}
-
-/// A copy of the template for an emulator that never says which keys or context a request names, puts no tag in the
-/// place of a variable, and is reached without TLS; all that is left to the tests of the template's own words.
-fn for_emulator(mut text: String) -> String {
-    for condition in ["dynamodb:LeadingKeys", "aws:SecureTransport"] {
-        let asked = format!("\"{condition}\": \"false\"");
-        assert!(text.contains(&asked), "the template has other words for {condition}");
-        text = text.replace(&asked, &format!("\"{condition}\": \"true\""));
-    }
-    let (asked, if_said) = ("StringEquals: { \"kms:", "StringEqualsIfExists: { \"kms:");
-    assert!(text.contains(asked), "the template has other words for the context of a key");
-    text = text.replace(asked, if_said).replace("${!aws:PrincipalTag/tenant}", "*");
-    text.replace("T/${aws:PrincipalTag/tenant}/*", "T/*")
 }
 
 impl Cloud {
@@ -117,54 +85,9 @@ impl Cloud {
         Self::deployed(tenants, true).await
     }
 
-    async fn deployed(tenants: usize, policies: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let files = usual_files().into_iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text)).collect();
-        let at = "2026-02-01T10:00:00Z".parse().unwrap();
-        let history = [Revision { message: "Start".to_owned(), at, files }];
-        let repositories = dir.path().join("repositories");
-        create_repository(&repositories.join("shop.git"), &BranchName::parse("main").unwrap(), &history).unwrap();
-        let basic = STANDARD.encode(format!("x-access-token:{GIT_TOKEN}"));
-        let git = GitHost::start(repositories, &format!("Basic {basic}")).await.unwrap();
-        let model = ScriptedModel::start().await.unwrap();
-        let between = Between::start().await.unwrap();
-        let folder = dir.path().join("emulator");
-        let wish = Wish { functions: Some(&between.url()), policies, foreground: false };
-        let emulator = Emulator::start(&python(), &folder, wish).unwrap();
-        between.leads_to(emulator.endpoint());
-        let template = std::fs::read_to_string(xtask::program::root().join("template.yaml")).unwrap();
-        let template = if policies { for_emulator(template) } else { template };
-        let parameters = [("Architecture", "x86_64"), ("ModelUrl", &model.url()), ("ModelName", "scripted")];
-        let stack = emulator.deploy(&template, STACK, &parameters).unwrap();
-        let output = |name: &str| stack.output(name).unwrap().to_owned();
-        let key = json!({ "current": MODEL_KEY }).to_string();
-        let put = ["secretsmanager", "put-secret-value", "--secret-id", &output("ModelSecretArn")];
-        emulator.aws(&[&put[..], &["--secret-string", &key]].concat()).unwrap();
-        let access = access(&emulator);
-        let names = [
-            ("sealing-key", Kept::Derived(output("SealingSecretArn"))),
-            ("github-webhook", Kept::Derived(output("GithubSecretArn"))),
-            ("endpoint-master", Kept::Derived(output("JiraSecretArn"))),
-        ];
-        let secrets = ManagedSecrets::new(&access, Arc::new(SystemClock), names);
-        let engine = Engine {
-            table: Arc::new(DynamoTable::new(&access, output("TableName"), None)),
-            queue: Arc::new(SqsQueue::new(&access, output("QueuePrefix"))),
-            blobs: Arc::new(S3Blobs::new(&access, output("BucketName"), None)),
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(SystemIds),
-            sealer: Arc::new(Sealer::new(secrets.load("sealing-key").await.unwrap())),
-            slots: None,
-            model: None,
-        };
-        let tracker = LocalTracker::new(engine.clone());
-        std::fs::write(dir.path().join("token"), GIT_TOKEN).unwrap();
-        std::fs::write(dir.path().join("prfactory.toml"), settings(dir.path(), &git, tenants)).unwrap();
-        let http = reqwest::Client::new();
-        let cloud = Self { emulator, stack, between, model, git, engine, tracker, secrets, http, dir };
-        let said = cloud.admin(&["apply", &cloud.dir.path().join("prfactory.toml").display().to_string()]);
-        assert_eq!(said["tenants"], json!(tenants));
-        cloud
+    /// The bare repository.
+    pub fn repository(&self) -> PathBuf {
+        self.dir.path().join("repositories/shop.git")
     }
 
     /// Runs `prfactory admin` as an operator and returns what it says.
@@ -276,6 +199,11 @@ impl Cloud {
 
     /// Answers and approves what waits until a ticket has its pull request.
     pub async fn guided(&self, number: usize, key: &str, patience: Duration) -> Ticket {
+        self.guided_by(number, key, patience, async |command| self.say(number, key, &command).await).await
+    }
+
+    /// The same, said in another way.
+    pub async fn guided_by(&self, number: usize, key: &str, patience: Duration, say: impl AsyncFn(String)) -> Ticket {
         let waits = ["awaiting_answers", "awaiting_refinement_approval", "awaiting_plan_approval", "in_review"];
         let mut left = waits.to_vec();
         loop {
@@ -287,14 +215,13 @@ impl Cloud {
                 _ => return ticket,
             };
             left.retain(|state| *state != ticket.state.name());
-            self.say(number, key, &command).await;
+            say(command).await;
         }
     }
 
     /// Runs git on the bare repository and returns what it printed.
     pub fn run_git(&self, arguments: &[&str]) -> String {
-        let repository = self.dir.path().join("repositories/shop.git");
-        let output = Command::new("git").arg("--git-dir").arg(repository).args(arguments).output().unwrap();
+        let output = Command::new("git").arg("--git-dir").arg(self.repository()).args(arguments).output().unwrap();
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
