@@ -139,12 +139,12 @@ impl Hand {
         panic!("waited in vain for {what}: {busy} rounds with something to do, {idle} without; left: {left:?}");
     }
 
-    /// How many messages each queue holds, and how often one of them was received at most.
-    fn left(&self) -> Vec<(String, i64, i64)> {
+    /// How many messages each queue holds, dead or not, and how often one of them was received at most.
+    fn left(&self) -> Vec<(String, bool, i64, i64)> {
         let outside = Connection::open(self.data.join("state.db")).unwrap();
-        let sql = "SELECT queue, COUNT(*), MAX(receives) FROM message GROUP BY queue";
+        let sql = "SELECT queue, dead, COUNT(*), MAX(receives) FROM message GROUP BY queue, dead";
         let mut asked = outside.prepare(sql).unwrap();
-        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
         rows.map(Result::unwrap).collect()
     }
 

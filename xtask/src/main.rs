@@ -101,9 +101,9 @@ fn test(filter: &[String]) -> anyhow::Result<()> {
     if tallies.exists() {
         std::fs::remove_dir_all(&tallies).context("what was counted before cannot be removed")?;
     }
+    // Stories wait for processes and for the network more than they work.
     let threads = std::env::var_os("RUST_TEST_THREADS").and_then(|count| count.into_string().ok());
     let threads = threads.unwrap_or_else(|| (2 * available_parallelism().map_or(1, usize::from)).to_string());
-    // Stories wait for processes and for the network more than they work.
     let environment = [("INSTA_UPDATE", "no"), ("PRFACTORY_EMULATOR", &python), ("RUST_TEST_THREADS", &threads)];
     run("cargo", &arguments, &environment)?;
     requests(&tallies)?;

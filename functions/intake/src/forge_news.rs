@@ -13,7 +13,7 @@ use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
 use engine::key::Key;
 use engine::port::{Checks, Index, Item, Place, Said, SaidKind, Write};
-use engine::ticket::{list, list_in, load};
+use engine::ticket::{list, load};
 use engine::{artifact, commit};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -133,15 +133,9 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     }
 }
 
-/// Tickets of a repository with a pull request, or about to have one; the most recently changed last.
-async fn published(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
-    let (engine, ctx) = (&case.intake.engine, &case.ctx);
-    let mut all = list_in(engine, ctx, &State::InReview).await?;
-    for ticket in list_in(engine, ctx, &State::Publishing).await? {
-        if all.iter().all(|known| known.id != ticket.id) {
-            all.push(ticket);
-        }
-    }
+/// Every ticket of a repository.
+async fn all_of(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
+    let mut all = list(&case.intake.engine, &case.ctx).await?;
     all.retain(|ticket| ticket.target().is_some_and(|target| target.repo == *repo));
     Ok(all)
 }
@@ -158,11 +152,12 @@ pub(crate) async fn checks(
         tickets.extend(ticket(case, repo, *number).await?);
     }
     let mut publishing = false;
-    if let Some(branch) = branch {
-        let all = published(case, repo).await?;
+    // Tickets are looked through where a branch is one of ours, which most are not.
+    if let Some(branch) = branch.filter(|branch| branch.is_ours()) {
+        let all = all_of(case, repo).await?;
         let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.branch == *branch);
         publishing = all.iter().any(|ticket| ticket.state == State::Publishing && here(ticket));
-        if numbers.is_empty() {
+        if tickets.is_empty() {
             tickets.extend(all.into_iter().filter(|ticket| ticket.state == State::InReview));
         }
     }
@@ -218,7 +213,7 @@ pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchNa
     if row.is_none_or(|row| row.base != *branch) {
         return ignored(case, "a push to nothing that work is based on").await;
     }
-    let mut open = published(case, repo).await?;
+    let mut open = all_of(case, repo).await?;
     let based = |ticket: &Ticket| ticket.target().is_some_and(|target| target.base == *branch);
     open.retain(|ticket| ticket.state == State::InReview && based(ticket));
     // What changed last is most likely to be merged next; the others are looked at when their checks end.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use domain::decide::Notice;
-use domain::error::{Failure, Fault};
+use domain::error::Failure;
 use domain::name::{CommitSha, RepoName};
 use domain::state::{Stage, State};
 use domain::ticket::Ticket;
@@ -206,8 +206,8 @@ async fn advance(function: &Notify, ctx: &TenantCtx, ticket: &Ticket) -> Result<
     let refused = match function.tracker.advance(ctx, &ticket.key, &to, &permit).await {
         Ok(refused) => refused,
         Err(failure) => {
-            // What got no answer may still be carried out; anything else is over, and the next one need not wait.
-            if failure.fault != Fault::Unknown {
+            // What may still be carried out is waited for; anything else is over, and the next one need not wait.
+            if !failure.fault.is_open() {
                 let fence = vec![Condition::FenceIs(item.fence)];
                 (item.version, item.lease_until) = (item.version + 1, None);
                 put(function, item, fence).await?;

@@ -93,23 +93,23 @@ pub(crate) async fn post(
         return Ok(Some(wait));
     }
     let writing = Writing { function, ctx, place, say, until: now + LEASE };
-    let (now, ended) = match writing.write(known.id.as_deref(), known.begun).await {
+    let (after, ended) = match writing.write(known.id.as_deref(), known.begun).await {
         Ok(Ok(posted)) => {
             let settled = writing.settle(&posted.id).await;
             let id = Some(posted.id);
-            let now = Known { id, shows: Some(shows), version, settled: settled.is_ok(), begun: None };
-            (now, settled.map(|()| None))
+            let after = Known { id, shows: Some(shows), version, settled: settled.is_ok(), begun: None };
+            (after, settled.map(|()| None))
         }
         // Whoever began before may have written it; nobody has since, so that the first one's time stands.
         Ok(Err(wait)) => (known, Ok(Some(wait))),
-        // What got no answer may still be written; anything else is over, and the next one need not wait.
-        Err(failure) if matches!(failure.fault, Fault::Unknown | Fault::Bug) => return Err(failure),
+        // What may still be written is waited for; anything else is over, and the next one need not wait.
+        Err(failure) if failure.fault.is_open() => return Err(failure),
         Err(failure) => (known, Err(failure)),
     };
     let when = vec![Condition::FenceIs(item.fence)];
     item.version += 1;
     item.lease_until = None;
-    item.body = json!(now);
+    item.body = json!(after);
     let raced = put(function, item, when).await;
     Ok(ended?.max(raced?))
 }

@@ -51,12 +51,12 @@ impl KmsSigner {
             .origin(OriginType::External)
             .send()
             .await
-            .map_err(|error| Refused::of(&error).repeatable("KMS makes no key"))?;
+            .map_err(|error| Refused::of(&error).repeatable("KMS did not say that it made a key, and may have"))?;
         let arn = made.key_metadata.and_then(|key| key.arn).ok_or_else(|| silent("which key it made"))?;
         match fill(&client, &arn, &key).await {
             Ok(()) => Ok(arn),
             Err(failure) => {
-                let say = format!("{}; the key {arn} was made, has nothing in it, and can be deleted", failure.message);
+                let say = format!("{}; the key {arn} was made for it and is of no use: delete it", failure.message);
                 Err(Failure::new(failure.fault, say))
             }
         }
@@ -109,14 +109,15 @@ async fn fill(client: &Client, arn: &str, key: &KeyPair) -> Result<(), Failure> 
 /// `RSA_AES_KEY_WRAP_SHA_256`: an AES key under KMS's RSA key, and the private key in PKCS #8 under that (RFC 5649).
 fn wrap(key: &KeyPair, public: &[u8]) -> Result<Vec<u8>, Unspecified> {
     let plain: Pkcs8V1Der<'_> = key.as_der()?;
-    let mut once = [0; 32];
+    let mut once = vec![0; 32];
     rand::fill(&mut once)?;
+    let once = Secret::new(once);
     let public = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(public)?)?;
     let mut wrapped = vec![0; public.ciphertext_size()];
-    public.encrypt(&OAEP_SHA256_MGF1SHA256, &once, &mut wrapped, None)?;
+    public.encrypt(&OAEP_SHA256_MGF1SHA256, once.expose(), &mut wrapped, None)?;
     // Eight bytes for its length, and at most seven to fill the last block.
     let mut under = vec![0; plain.as_ref().len() + 15];
-    wrapped.extend_from_slice(AesKek::new(&AES_256, &once)?.wrap_with_padding(plain.as_ref(), &mut under)?);
+    wrapped.extend_from_slice(AesKek::new(&AES_256, once.expose())?.wrap_with_padding(plain.as_ref(), &mut under)?);
     Ok(wrapped)
 }
 

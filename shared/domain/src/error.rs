@@ -42,6 +42,11 @@ impl Fault {
         }
     }
 
+    /// Says whether what was asked for may have been done all the same: nothing tells, or an answer could not be read.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Bug)
+    }
+
     /// The category people read.
     pub fn category(&self) -> &'static str {
         match self {

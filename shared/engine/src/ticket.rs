@@ -60,7 +60,7 @@ impl TicketRow {
             lease_until: self.lease_until,
             listing: Some((
                 Key::partition_of(ctx, "TICKETS"),
-                format!("{}#{}#{}", self.ticket.state.name(), self.ticket.updated_at, self.ticket.id),
+                format!("{}#{}", self.ticket.updated_at, self.ticket.id),
             )),
             due: stranded.or(self.ticket.deadline),
             expires: None,
@@ -119,23 +119,11 @@ pub fn guard_write(ctx: &TenantCtx, key: &TrackerKey, id: &TicketId, seen: Optio
 
 /// Lists a tenant's tickets, the most recently changed last.
 pub async fn list(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Ticket>, Failure> {
-    let mut tickets = listed(engine, ctx, "").await?;
-    tickets.sort_by(|one, other| (one.updated_at, &one.id).cmp(&(other.updated_at, &other.id)));
-    Ok(tickets)
-}
-
-/// Lists those of a tenant's tickets that are in a state, whatever else it says, the most recently changed last. An
-/// index is late: they are listed by the state it knows of, and may be in the next one already.
-pub async fn list_in(engine: &Engine, ctx: &TenantCtx, state: &State) -> Result<Vec<Ticket>, Failure> {
-    listed(engine, ctx, &format!("{}#", state.name())).await
-}
-
-async fn listed(engine: &Engine, ctx: &TenantCtx, prefix: &str) -> Result<Vec<Ticket>, Failure> {
     let partition = Key::partition_of(ctx, "TICKETS");
     let mut tickets = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = engine.table.query(Index::Listing, &partition, prefix, 100, cursor.as_deref()).await?;
+        let page = engine.table.query(Index::Listing, &partition, "", 100, cursor.as_deref()).await?;
         for item in page.items {
             tickets.push(TicketRow::from_item(item)?.ticket);
         }

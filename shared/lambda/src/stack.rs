@@ -109,11 +109,7 @@ impl Stack {
         let wrong = || Failure::new(domain::error::Fault::Invalid, "GITHUB_APP_ID must be the App's number");
         let id = app.parse().map_err(|_| wrong())?;
         let api = api.unwrap_or_else(|| forge::AppSettings::API.to_owned());
-        // On an Enterprise Server the API is `https://HOST/api/v3`.
-        let web = api
-            .trim_end_matches('/')
-            .strip_suffix("/api/v3")
-            .map_or_else(|| forge::AppSettings::WEB.to_owned(), str::to_owned);
+        let web = forge::AppSettings::server(&api).unwrap_or(forge::AppSettings::WEB).to_owned();
         let signer = Arc::new(aws::KmsSigner::new(&self.access, key));
         let app = forge::App::new(self.engine.clone(), forge::AppSettings { id, api, web }, signer)?;
         Ok(Some(forge::Github::new(Arc::new(app))))

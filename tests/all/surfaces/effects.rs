@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use domain::change_set::ChangeSet;
 use engine::artifact;
+use engine::message::QUEUES;
 use engine::port::Clock;
 use regex::Regex;
 use stories::hand::Hand;
@@ -215,4 +216,24 @@ async fn a_ticket_of_jira_ends_the_same_whatever_is_cut_off_on_the_way() {
     for seed in 1..=5 {
         assert_eq!(way(Some(seed * 104_729), true).await, calm, "seed {seed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_jira_took_while_its_gateway_gave_up_is_not_made_twice() {
+    let world = World::start(Setup { app: true, jira: true, idle: true, ..Setup::default() }).await;
+    let site = world.site.as_ref().unwrap();
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let hand = Hand::on_at(&world.dir.path().join("data"), &world.model, clock).await;
+    site.connect(&hand.url(&format!("/webhooks/jira/{ENDPOINT}/1")), world.endpoint_secret(1).expose());
+    site.creates("SHOP-1", "Call it gross", "Replace {{total}} with {{gross}}.");
+    site.trouble("addComment", Trouble::After(503), 1);
+    site.comments("jira-wil", "SHOP-1", "@prfactory status").await;
+    hand.drain(&QUEUES).await;
+    // A list that does not show it yet proves nothing.
+    site.trouble("getComments", Trouble::Stale, 1);
+    world.clock.forward(7);
+    hand.drain(&QUEUES).await;
+    assert_eq!(site.seen("SHOP-1").iter().filter(|comment| comment.by == "PRFactory").count(), 1);
+    drop(hand);
+    world.end().await;
 }

@@ -120,9 +120,10 @@ impl Cloud {
         assert_eq!(said["tenants"], json!(tenants));
     }
 
-    /// Installs the App for the first tenant as an operator does: its key goes into KMS, the template is deployed with
-    /// it, and from now on the repository is the one on GitHub.
+    /// Installs the App of an Enterprise Server for the first tenant as an operator does: its key goes into KMS, the
+    /// template is deployed with it, and from now on the repository is the one there.
     pub async fn install(&self, github: &GithubHost) {
+        github.enterprise();
         let pem = self.dir.path().join("app.pem");
         std::fs::write(&pem, github.private_key()).unwrap();
         let imported = self.admin(&["app-key", &pem.display().to_string()]);

@@ -187,7 +187,8 @@ impl DynamoTable {
         let mut wanted: Vec<Attributes> = keys.iter().map(item::key).collect();
         let mut pauses = patience().build();
         while !wanted.is_empty() {
-            let asked = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).build();
+            let asked = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).consistent_read(true);
+            let asked = asked.build();
             let asked = asked.map_err(|_| TableError::Invalid("a reading cannot be put together".to_owned()))?;
             let answer = client.batch_get_item().request_items(&self.name, asked).send().await;
             let answer = answer.map_err(|error| unread(Refused::of(&error)))?;

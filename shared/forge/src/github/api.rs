@@ -14,6 +14,8 @@ use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::app::AppSettings;
+
 /// Spans of time in which writes of one installation are counted: name, seconds, and the most in one. Any minute meets
 /// two of the first, any hour four of the second: 80 and 500 writes at most, where GitHub draws its lines.
 const SPANS: [(&str, i64, i64); 2] = [("MINUTE", 60, 40), ("HOUR", 1_200, 125)];
@@ -280,10 +282,9 @@ pub(super) struct Clients {
 impl Clients {
     /// The clients of a REST API: `https://api.github.com`, or `https://HOST/api/v3`.
     pub(super) fn new(base: &str) -> Result<Self, Failure> {
-        let base = base.trim_end_matches('/');
         let rest = client(base)?;
-        let graphql = match base.strip_suffix("/v3") {
-            Some(beside) => client(beside)?,
+        let graphql = match AppSettings::server(base) {
+            Some(server) => client(&format!("{server}/api"))?,
             None => rest.clone(),
         };
         Ok(Self { rest, graphql })

@@ -37,6 +37,11 @@ impl AppSettings {
     pub const API: &'static str = "https://api.github.com";
     /// Where people and git find its repositories.
     pub const WEB: &'static str = "https://github.com";
+
+    /// Where an Enterprise Server is whose API is `https://HOST/api/v3`; nothing for any other API.
+    pub fn server(api: &str) -> Option<&str> {
+        api.trim_end_matches('/').strip_suffix("/api/v3")
+    }
 }
 
 /// A private key in memory, as GitHub hands it out: RSA in PEM.

@@ -165,6 +165,11 @@ impl GithubHost {
         self.inner.state().hook = Some((url.to_owned(), secret.to_vec()));
     }
 
+    /// Has the addresses of an Enterprise Server from now on.
+    pub fn enterprise(&self) {
+        self.inner.state().enterprise = true;
+    }
+
     /// Loses events on their way, or no longer.
     pub fn deaf(&self, deaf: bool) {
         self.inner.state().deaf = deaf;

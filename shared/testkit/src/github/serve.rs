@@ -124,18 +124,26 @@ fn needs(operation: &str) -> Option<(&'static str, bool)> {
     })
 }
 
+/// What is asked for; an Enterprise Server has the REST API and GraphQL under addresses of their own, and nothing else.
+fn place<'a>(inner: &Inner, path: &'a str) -> Option<&'a str> {
+    let elsewhere = path.contains(".git/") || path.starts_with("/login/");
+    if !inner.state().enterprise || elsewhere {
+        return Some(path);
+    }
+    match path.strip_prefix("/api/v3") {
+        Some(rest) => Some(rest).filter(|rest| *rest != "/graphql"),
+        None => path.strip_prefix("/api").filter(|rest| *rest == "/graphql"),
+    }
+}
+
 /// Answers a request of the API.
 pub(super) async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
         return written(&(413, Value::Null), &[]);
     };
-    let path = parts.uri.path();
-    // As an Enterprise Server, which has the REST API and GraphQL under addresses of their own.
-    let path = match path.strip_prefix("/api/v3") {
-        Some("/graphql") => return written(&missing(), &[]),
-        Some(rest) => rest.to_owned(),
-        None => path.strip_prefix("/api").filter(|rest| *rest == "/graphql").unwrap_or(path).to_owned(),
+    let Some(path) = place(&inner, parts.uri.path()).map(str::to_owned) else {
+        return written(&missing(), &[]);
     };
     if path.contains(".git/") {
         return git(&inner, &parts, &bytes).await;

@@ -192,6 +192,7 @@ pub(super) struct State {
     pub(super) hook: Option<(String, Vec<u8>)>,
     /// Whether events are lost on the way.
     pub(super) deaf: bool,
+    pub(super) enterprise: bool,
     pub(super) troubles: Vec<(String, Trouble, usize)>,
     /// What came that no GitHub would take.
     pub(super) wrong: Vec<String>,

@@ -307,11 +307,20 @@ async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -> Response<
         reply
     };
     match trouble {
-        None | Some(Trouble::Stale) => written(&reply(), None),
+        None => written(&reply(), None),
+        Some(Trouble::Stale) => {
+            let (status, mut body) = reply();
+            if let Some(Value::Array(all)) = body.get_mut("comments") {
+                all.pop();
+                body["total"] = json!(body["total"].as_u64().unwrap_or(0).saturating_sub(1));
+            }
+            written(&(status, body), None)
+        }
         Some(Trouble::Before(status)) => written(&(status, json!({ "errorMessages": ["trouble"] })), None),
         Some(Trouble::After(status)) => {
             reply();
-            written(&(status, json!({ "errorMessages": ["trouble"] })), None)
+            // A gateway that gives up waiting says when to come again.
+            written(&(status, json!({ "errorMessages": ["trouble"] })), (status == 503).then_some(5))
         }
         Some(Trouble::Secondary(seconds)) => written(&(429, json!({ "errorMessages": ["wait"] })), Some(seconds)),
     }

@@ -113,7 +113,8 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Failure> {
-        let lost = if method == Method::GET { Fault::Transient } else { Fault::Unknown };
+        let reads = method == Method::GET;
+        let lost = if reads { Fault::Transient } else { Fault::Unknown };
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request
             .header("authorization", self.authorization.expose())
@@ -142,7 +143,8 @@ impl Api {
                 Err(Failure::new(Fault::Permission, say))
             }
             401 => Err(self.unaccepted().await?),
-            429 | 503 if wait.is_some() || status.as_u16() == 429 => {
+            // What answers that Jira is away does not know what became of a write.
+            code if code == 429 || (code == 503 && reads && wait.is_some()) => {
                 let wait = SignedDuration::from_secs(wait.unwrap_or(60).clamp(1, 24 * 3_600));
                 let retry_at = Some(self.engine.clock.now() + wait);
                 Err(Failure::new(Fault::RateLimited { retry_at }, "Jira asks to wait"))
