@@ -306,6 +306,11 @@ async fn serve(Shared(inner): Shared<Arc<Inner>>, request: Request) -> Response<
         }
         reply
     };
+    troubled(trouble, reply)
+}
+
+/// The answer, or what trouble makes of it.
+fn troubled(trouble: Option<Trouble>, reply: impl FnOnce() -> Reply) -> Response<Body> {
     match trouble {
         None => written(&reply(), None),
         Some(Trouble::Stale) => {
