@@ -83,18 +83,8 @@ pub(crate) fn table(tickets: &[Ticket]) -> String {
 pub(crate) async fn events(client: &Client, ticket: &Ticket) -> anyhow::Result<Vec<Event>> {
     let engine = &client.system().engine;
     let partition = Key::partition_of(client.ctx(), TicketPartition::of(&ticket.id).as_str());
-    let mut events = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = engine.table.query(Index::Primary, &partition, "EVENT#", 100, cursor.as_deref()).await?;
-        for item in page.items {
-            events.push(serde_json::from_value(item.body).context("a stored event cannot be read")?);
-        }
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok(events);
-        }
-    }
+    let all = engine.table.all(Index::Primary, &partition, "EVENT#").await?;
+    all.into_iter().map(|item| serde_json::from_value(item.body).context("a stored event cannot be read")).collect()
 }
 
 /// The timeline with times, and the model calls with their cost.

@@ -122,15 +122,8 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     let submitted = Item::new(Key::of(&case.ctx, &under, SUBMITTED), json!({}));
     engine.table.transact(vec![Write::Put { item: submitted, when: Vec::new() }]).await?;
     let partition = Key::partition_of(&case.ctx, &under);
-    let (mut threads, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let page = engine.table.query(Index::Primary, &partition, "THREAD#", 200, cursor.as_deref()).await?;
-        threads.extend(page.items.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()));
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok(threads);
-        }
-    }
+    let all = engine.table.all(Index::Primary, &partition, "THREAD#").await?;
+    Ok(all.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect())
 }
 
 /// Every ticket of a repository.
@@ -152,8 +145,7 @@ pub(crate) async fn checks(
         tickets.extend(ticket(case, repo, *number).await?);
     }
     let mut publishing = false;
-    // Tickets are looked through where a branch is one of ours, which most are not.
-    if let Some(branch) = branch.filter(|branch| branch.is_ours()) {
+    if let Some(branch) = branch {
         let all = all_of(case, repo).await?;
         let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.branch == *branch);
         publishing = all.iter().any(|ticket| ticket.state == State::Publishing && here(ticket));

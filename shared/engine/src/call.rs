@@ -89,16 +89,9 @@ pub async fn store(
 /// Every answered call of a ticket.
 pub async fn list(engine: &Engine, ctx: &TenantCtx, ticket: &TicketId) -> Result<Vec<CallRecord>, Failure> {
     let partition = Key::partition_of(ctx, TicketPartition::of(ticket).as_str());
-    let mut records = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = engine.table.query(Index::Primary, &partition, "CALL#", 100, cursor.as_deref()).await?;
-        records.extend(page.items.into_iter().filter_map(|item| serde_json::from_value::<CallRecord>(item.body).ok()));
-        cursor = page.cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let all = engine.table.all(Index::Primary, &partition, "CALL#").await?;
+    let mut records: Vec<CallRecord> =
+        all.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect();
     records.sort_by_key(|record| record.at);
     Ok(records)
 }

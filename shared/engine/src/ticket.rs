@@ -119,19 +119,8 @@ pub fn guard_write(ctx: &TenantCtx, key: &TrackerKey, id: &TicketId, seen: Optio
 
 /// Lists a tenant's tickets, the most recently changed last.
 pub async fn list(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Ticket>, Failure> {
-    let partition = Key::partition_of(ctx, "TICKETS");
-    let mut tickets = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = engine.table.query(Index::Listing, &partition, "", 100, cursor.as_deref()).await?;
-        for item in page.items {
-            tickets.push(TicketRow::from_item(item)?.ticket);
-        }
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok(tickets);
-        }
-    }
+    let all = engine.table.all(Index::Listing, &Key::partition_of(ctx, "TICKETS"), "").await?;
+    all.into_iter().map(|item| Ok(TicketRow::from_item(item)?.ticket)).collect()
 }
 
 /// Proof of holding a ticket: its run, turn and fence are mine until the lease ends.

@@ -301,16 +301,8 @@ pub async fn repository(engine: &Engine, ctx: &TenantCtx, name: &RepoName) -> Re
 
 /// Lists the connected repositories.
 pub async fn repositories(engine: &Engine, ctx: &TenantCtx) -> Result<Vec<Repository>, Failure> {
-    let (mut all, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let partition = Key::partition_of(ctx, "");
-        let page = engine.table.query(Index::Primary, &partition, "REPO#", 1_000, cursor.as_deref()).await?;
-        all.extend(page.items.into_iter().map(parsed).collect::<Result<Vec<_>, _>>()?);
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok(all);
-        }
-    }
+    let all = engine.table.all(Index::Primary, &Key::partition_of(ctx, ""), "REPO#").await?;
+    all.into_iter().map(parsed).collect()
 }
 
 /// Forgets a repository.

@@ -155,6 +155,20 @@ pub trait Table: Send + Sync {
         cursor: Option<&str>,
     ) -> Result<Page, TableError>;
 
+    /// Loads all rows of one partition whose sort key starts with a prefix, page by page.
+    async fn all(&self, index: Index, partition: &str, prefix: &str) -> Result<Vec<Item>, TableError> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.query(index, partition, prefix, 100, cursor.as_deref()).await?;
+            all.extend(page.items);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     /// Carries out 1 to 100 writes, all or none.
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError>;
 
