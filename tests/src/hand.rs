@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use testkit::model::ScriptedModel;
 
-use crate::world::{ShiftedClock, Signed, access};
+use crate::world::{ShiftedClock, Signed, access, left};
 
 /// The ports of a folder and the functions that work on them, none of which works by itself.
 pub struct Hand {
@@ -135,17 +135,8 @@ impl Hand {
                 sweep::handle(&self.system.engine).await.unwrap();
             }
         }
-        let left = self.left();
+        let left = left(&Connection::open(self.data.join("state.db")).unwrap());
         panic!("waited in vain for {what}: {busy} rounds with something to do, {idle} without; left: {left:?}");
-    }
-
-    /// How many messages each queue holds, dead or not, and how often one of them was received at most.
-    fn left(&self) -> Vec<(String, bool, i64, i64)> {
-        let outside = Connection::open(self.data.join("state.db")).unwrap();
-        let sql = "SELECT queue, dead, COUNT(*), MAX(receives) FROM message GROUP BY queue, dead";
-        let mut asked = outside.prepare(sql).unwrap();
-        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
-        rows.map(Result::unwrap).collect()
     }
 
     /// Handles messages of some queues until there are none.

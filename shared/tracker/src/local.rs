@@ -55,8 +55,8 @@ fn posted(item: &Item) -> Posted {
 #[async_trait]
 impl Tracker for LocalTracker {
     /// What was written is there.
-    fn lag(&self) -> Duration {
-        Duration::ZERO
+    async fn lag(&self, _ctx: &TenantCtx, _place: &Place) -> Result<Duration, Failure> {
+        Ok(Duration::ZERO)
     }
 
     async fn find(&self, ctx: &TenantCtx, place: &Place, marker: &str) -> Result<Vec<Posted>, Failure> {

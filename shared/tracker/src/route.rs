@@ -46,9 +46,8 @@ impl Trackers {
 
 #[async_trait]
 impl Tracker for Trackers {
-    fn lag(&self) -> Duration {
-        let others = self.github.iter().chain(&self.jira).map(|tracker| tracker.lag());
-        others.max().unwrap_or_else(|| self.local.lag())
+    async fn lag(&self, ctx: &TenantCtx, place: &Place) -> Result<Duration, Failure> {
+        self.of(ctx, place).await?.lag(ctx, place).await
     }
 
     fn room(&self) -> usize {

@@ -1,13 +1,17 @@
 //! What goes wrong, is said, and goes on from where it stopped.
 
-use domain::name::BranchName;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::name::{BranchName, TrackerKey};
 use domain::state::State;
+use engine::key::Key;
 use engine::message::StageMessage;
-use engine::port::Outgoing;
+use engine::port::{Clock, Item, Outgoing, Place, Write};
 use intake::Answer;
 use serde_json::{Value, json};
-use std::time::Duration;
-use stories::world::{Setup, World};
+use stories::hand::Hand;
+use stories::world::{ENDPOINT, Setup, World};
 
 const TAX: &str = "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.";
 
@@ -119,7 +123,7 @@ async fn what_a_crash_left_in_the_outbox_or_without_a_message_is_swept() {
     let mut world = World::start(Setup { idle: true, ..Setup::default() }).await;
     let text = domain::ticket::TicketText { title: "Tax".to_owned(), body: TAX.to_owned() };
     let wish = intake::CliWish::Create { text, repo: None, base: None };
-    let key = domain::name::TrackerKey::parse("SHOP-1").unwrap();
+    let key = TrackerKey::parse("SHOP-1").unwrap();
     world.client("ada").ask(&key, wish).await.unwrap();
     // The message to the first stage is lost: whoever took it died, and its acknowledgement stood.
     let queue = &world.system.engine.queue;
@@ -134,11 +138,29 @@ async fn what_a_crash_left_in_the_outbox_or_without_a_message_is_swept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_somebody_died_over_is_said_at_once_where_lists_are_true_at_once() {
+    let world = World::start(Setup { idle: true, ..Setup::default() }).await;
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let hand = Hand::on_at(&world.dir.path().join("data"), &world.model, clock).await;
+    assert_eq!(hand.deliver(&world.signed_jira(ENDPOINT, &world.labelled("SHOP-1", "Tax", TAX))).await, 202);
+    hand.drain(&["intake"]).await;
+    let ticket = hand.ticket("SHOP-1").await.unwrap();
+    let said = format!("SAID#{}", Place::Ticket(ticket.key));
+    let row = Key::of(hand.client("ada").ctx(), &said, format!("{}-status", ticket.id));
+    let begun = Item::new(row, json!({ "begun": world.clock.now() }));
+    world.system.engine.table.transact(vec![Write::Put { item: begun, when: vec![] }]).await.unwrap();
+    hand.drain(&["notify"]).await;
+    assert_eq!(hand.comments("SHOP-1").await.len(), 1, "nobody moved the clock");
+    drop(hand);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_never_ends_well_fails_its_ticket_with_a_reason() {
     let mut world = World::start(Setup { idle: true, ..Setup::default() }).await;
     let text = domain::ticket::TicketText { title: "Tax".to_owned(), body: TAX.to_owned() };
     let wish = intake::CliWish::Create { text, repo: None, base: None };
-    world.client("ada").ask(&domain::name::TrackerKey::parse("SHOP-1").unwrap(), wish).await.unwrap();
+    world.client("ada").ask(&TrackerKey::parse("SHOP-1").unwrap(), wish).await.unwrap();
     for _ in 0..engine::port::MAX_RECEIVES {
         let taken = world.system.engine.queue.receive("snapshot", 1, Duration::from_secs(30), Duration::ZERO).await;
         assert_eq!(taken.unwrap().len(), 1);

@@ -261,8 +261,8 @@ struct Blind(Arc<SimTracker>);
 
 #[async_trait]
 impl Tracker for Blind {
-    fn lag(&self) -> Duration {
-        self.0.lag()
+    async fn lag(&self, ctx: &TenantCtx, place: &Place) -> Result<Duration, Failure> {
+        self.0.lag(ctx, place).await
     }
 
     async fn find(&self, _ctx: &TenantCtx, _place: &Place, _marker: &str) -> Result<Vec<Posted>, Failure> {

@@ -29,6 +29,7 @@ use workspace::{Revision, create_repository};
 
 pub use app::{REPO, REPO_ID, STRANGER, tally};
 pub use deliveries::{Signed, commented, labelled, recorded, recorded_for_us};
+pub use reading::left;
 pub use setup::{ShiftedClock, access, usual_files};
 
 use crate::disk::Disk;

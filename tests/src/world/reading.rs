@@ -5,11 +5,27 @@ use std::time::Duration;
 use domain::name::TrackerKey;
 use domain::ticket::Ticket;
 use engine::key::{Key, TicketPartition};
-use engine::port::{Index, Place};
+use engine::port::{Clock as _, Index, Place};
 use intake::Answer;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::World;
+
+/// How long one looks again before one looks once more.
+const LOOK: Duration = Duration::from_millis(20);
+/// Two minutes of looks: a busy machine may be slow, and only what fails waits for so long.
+const LOOKS: usize = 6_000;
+/// Five minutes of looks: longer than any message is hidden, were it a double of one that somebody has in hand.
+const LOOKS_AT_QUEUES: usize = 15_000;
+
+/// How many messages each queue holds, dead or not, how often one was received at most, and when the last is visible.
+pub fn left(outside: &Connection) -> Vec<(String, bool, i64, i64, String)> {
+    let sql = "SELECT queue, dead, COUNT(*), MAX(receives), datetime(MAX(visible_at) / 1000000, 'unixepoch')
+               FROM message GROUP BY queue, dead";
+    let mut asked = outside.prepare(sql).unwrap();
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+    asked.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
 
 impl World {
     /// The latest workflow of a ticket.
@@ -35,10 +51,10 @@ impl World {
         page.items.iter().map(|item| item.body["what"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits until something is there, at most half a minute.
+    /// Waits until something is there.
     pub async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl Fn() -> F) -> T {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        for waited in 1..=1_500 {
+        let mut tick = tokio::time::interval(LOOK);
+        for waited in 1..=LOOKS {
             tick.tick().await;
             self.pass(waited);
             if let Some(found) = look().await {
@@ -66,8 +82,8 @@ impl World {
     pub async fn drained(&self) {
         let outside = self.outside();
         let count = |sql: &str| outside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        for waited in 1..=1_500 {
+        let mut tick = tokio::time::interval(LOOK);
+        for waited in 1..=LOOKS_AT_QUEUES {
             tick.tick().await;
             self.pass(waited);
             let dead = "SELECT group_concat(queue) FROM message WHERE dead = 1";
@@ -78,13 +94,13 @@ impl World {
                 return;
             }
         }
-        panic!("the queues never became empty");
+        panic!("the queues never became empty: {:?} at {}", left(&outside), self.clock.now());
     }
 
     /// Waits until a ticket is in a state.
     pub async fn reaches(&self, key: &str, state: &str) -> Ticket {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        for waited in 1..=1_500 {
+        let mut tick = tokio::time::interval(LOOK);
+        for waited in 1..=LOOKS {
             tick.tick().await;
             self.pass(waited);
             if let Some(ticket) = self.ticket(key).await {

@@ -219,8 +219,8 @@ pub struct TicketView {
 /// Where people read and speak. What a place has no room for is left out by the adapter.
 #[async_trait]
 pub trait Tracker: Send + Sync {
-    /// How long a comment may be there before [`Tracker::find`] shows it.
-    fn lag(&self) -> Duration;
+    /// How long a comment may be on a place before [`Tracker::find`] shows it.
+    async fn lag(&self, ctx: &TenantCtx, place: &Place) -> Result<Duration, Failure>;
 
     /// Most characters of one comment; more is said in several.
     fn room(&self) -> usize {

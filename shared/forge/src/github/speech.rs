@@ -163,8 +163,8 @@ impl Github {
 #[async_trait]
 impl Tracker for Github {
     /// A list is behind what was written by seconds, as a rule; nobody promises how many.
-    fn lag(&self) -> Duration {
-        Duration::from_secs(30)
+    async fn lag(&self, _ctx: &TenantCtx, _place: &Place) -> Result<Duration, Failure> {
+        Ok(Duration::from_secs(30))
     }
 
     fn room(&self) -> usize {

@@ -92,8 +92,8 @@ fn body(words: &Words<'_>) -> Value {
 
 #[async_trait]
 impl Tracker for Jira {
-    fn lag(&self) -> Duration {
-        Duration::from_secs(30)
+    async fn lag(&self, _ctx: &TenantCtx, _place: &Place) -> Result<Duration, Failure> {
+        Ok(Duration::from_secs(30))
     }
 
     fn room(&self) -> usize {

@@ -85,8 +85,8 @@ fn named(place: &Place) -> TrackerKey {
 
 #[async_trait]
 impl Tracker for SimTracker {
-    fn lag(&self) -> Duration {
-        Duration::from_mins(1)
+    async fn lag(&self, _ctx: &TenantCtx, _place: &Place) -> Result<Duration, Failure> {
+        Ok(Duration::from_mins(1))
     }
 
     async fn find(&self, ctx: &TenantCtx, place: &Place, marker: &str) -> Result<Vec<Posted>, Failure> {
