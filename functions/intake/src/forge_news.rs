@@ -12,6 +12,7 @@ use domain::ticket::Ticket;
 use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
 use engine::key::Key;
+use engine::open::{self, Open};
 use engine::port::{Checks, Index, Item, Place, Said, SaidKind, Write};
 use engine::ticket::{list, load};
 use engine::{artifact, commit};
@@ -126,11 +127,14 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     Ok(all.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect())
 }
 
-/// Every ticket of a repository.
-async fn all_of(case: &Case<'_>, repo: &RepoName) -> Result<Vec<Ticket>, Failure> {
-    let mut all = list(&case.intake.engine, &case.ctx).await?;
-    all.retain(|ticket| ticket.target().is_some_and(|target| target.repo == *repo));
-    Ok(all)
+/// The tickets that work in a repository and of which something is true.
+async fn open_where(case: &Case<'_>, repo: &RepoName, is: impl Fn(&Open) -> bool) -> Result<Vec<Ticket>, Failure> {
+    let engine = &case.intake.engine;
+    let mut found = Vec::new();
+    for open in open::in_repository(engine, &case.ctx, repo).await?.iter().filter(|open| is(open)) {
+        found.extend(load(engine, &case.ctx, &open.ticket).await?.map(|row| row.ticket));
+    }
+    Ok(found)
 }
 
 /// Checks of a commit ended: once all of them have, their outcome is news.
@@ -146,11 +150,10 @@ pub(crate) async fn checks(
     }
     let mut publishing = false;
     if let Some(branch) = branch {
-        let all = all_of(case, repo).await?;
-        let here = |ticket: &Ticket| ticket.target().is_some_and(|target| target.branch == *branch);
-        publishing = all.iter().any(|ticket| ticket.state == State::Publishing && here(ticket));
+        let here = open_where(case, repo, |open| open.branch == *branch).await?;
+        publishing = here.iter().any(|ticket| ticket.state == State::Publishing);
         if tickets.is_empty() {
-            tickets.extend(all.into_iter().filter(|ticket| ticket.state == State::InReview));
+            tickets.extend(here.into_iter().filter(|ticket| ticket.state == State::InReview));
         }
     }
     for ticket in tickets {
@@ -200,15 +203,10 @@ async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
 
 /// A base branch moved on: whoever's pull request conflicts with it now is told.
 pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchName) -> Result<Answer, Failure> {
-    // Most pushes are to nothing that work is based on; a base that one ticket named is looked at when checks end.
-    let row = directory::repository(&case.intake.engine, &case.ctx, repo).await?;
-    if row.is_none_or(|row| row.base != *branch) {
-        return ignored(case, "a push to nothing that work is based on").await;
-    }
-    let mut open = all_of(case, repo).await?;
-    let based = |ticket: &Ticket| ticket.target().is_some_and(|target| target.base == *branch);
-    open.retain(|ticket| ticket.state == State::InReview && based(ticket));
+    let mut open = open_where(case, repo, |open| open.base == *branch).await?;
+    open.retain(|ticket| ticket.state == State::InReview);
     // What changed last is most likely to be merged next; the others are looked at when their checks end.
+    open.sort_by_key(|ticket| ticket.updated_at);
     open.drain(..open.len().saturating_sub(AT_MOST));
     let mut told = 0;
     // A forge takes a while to find out, and does so for all at the same time.

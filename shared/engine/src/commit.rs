@@ -16,7 +16,7 @@ use crate::outbox::{self, Pending};
 use crate::port::{Condition, Item, TableError, Write, fresh};
 use crate::tenancy::TenantCtx;
 use crate::ticket::{Lease, TicketRow, load};
-use crate::{Engine, directory};
+use crate::{Engine, directory, open};
 
 /// What became of an input.
 #[derive(Debug)]
@@ -148,6 +148,8 @@ async fn write(
         when.push(Condition::FenceIs(lease.fence));
     }
     let mut writes = vec![Write::Put { item: next.to_item(ctx, now)?, when }];
+    let before = (row.version > 0).then_some(&row.ticket);
+    writes.extend(open::writes(ctx, before, &decision.next));
     history(ctx, &partition, decision, now, &mut writes);
     let mut messages = Vec::new();
     for effect in &decision.effects {

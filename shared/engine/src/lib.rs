@@ -8,6 +8,7 @@ pub mod inbound;
 pub mod key;
 pub mod ledger;
 pub mod message;
+pub mod open;
 pub mod outbox;
 pub mod port;
 pub mod seal;

@@ -78,6 +78,31 @@ async fn a_change_that_conflicts_is_told_once_and_carried_over_with_what_reviews
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_base_that_one_ticket_named_is_watched_as_the_usual_one_is() {
+    let world = World::start(Setup { app: true, ..Setup::default() }).await;
+    let github = world.github.as_ref().unwrap();
+    world.run_git(&["branch", "release", "main"]);
+    let issue = github.opens("wil", REPO, "Raise the tax", "Replace `TAX = 0.2` with `TAX = 0.25` in `src/price.py`.");
+    github.labels("wil", REPO, issue, "prfactory", true).await;
+    let key = format!("{REPO}#{issue}");
+    world.reaches(&key, "awaiting_refinement_approval").await;
+    github.comments("apo", REPO, issue, &format!("@prfactory repo {REPO}@release")).await;
+    let named = || async { (world.ticket(&key).await?.target()?.base.as_str() == "release").then_some(()) };
+    world.until("another base", named).await;
+    world.to_plan(&key).await;
+    world.approve("ada", &key).await;
+    let number = world.reaches(&key, "in_review").await.pull_request.unwrap().number;
+    world.drained().await;
+    world.clock.forward(61);
+    github.pushes("wil", REPO, "main", ("src/price.py", "TAX = 0.3\n")).await;
+    world.drained().await;
+    assert_eq!(said(&world, number, "conflicts with its base branch"), 0, "it is based on another");
+    github.pushes("wil", REPO, "release", ("src/price.py", "TAX = 0.3\n")).await;
+    hears(&world, number, "The pull request conflicts with its base branch.").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_status_of_an_older_system_counts_as_a_check() {
     let world = World::start(Setup { app: true, ..Setup::default() }).await;
     let github = world.github.as_ref().unwrap();

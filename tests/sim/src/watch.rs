@@ -18,6 +18,7 @@ use domain::principal::Role;
 use domain::state::State;
 use domain::ticket::Ticket;
 use engine::key::Key;
+use serde_json::json;
 
 use crate::clockwork::{Clockwork, Micros, TaskId};
 use crate::port::{SimBlobs, SimTable, held};
@@ -187,6 +188,24 @@ impl Watch {
         }
     }
 
+    /// Every ticket with a target that has not ended is found by its repository, and no other.
+    fn finds(&self, table: &SimTable) {
+        let found = table.all(|key| key.partition().contains("#OPEN#"));
+        let found: BTreeMap<_, _> = found.into_iter().map(|item| (item.key, item.body)).collect();
+        let tickets = self.tickets();
+        let there = tickets.iter().filter(|ticket| !ticket.state.is_end());
+        let there = there.filter_map(|ticket| ticket.target().map(|target| (ticket, target)));
+        let there = there.map(|(ticket, target)| {
+            let partition = format!("T#{}#OPEN#{}", ticket.tenant, target.repo);
+            let body = json!({ "ticket": ticket.id, "branch": target.branch, "base": target.base });
+            (Key::stored(partition, ticket.id.to_string()), body)
+        });
+        let there: BTreeMap<_, _> = there.collect();
+        if found != there {
+            self.breaks(3, format!("{found:?} are found as open, and {there:?} are"));
+        }
+    }
+
     /// What must hold once nothing moves any more.
     pub fn rests(&self, table: &SimTable) {
         for ticket in self.tickets() {
@@ -199,6 +218,7 @@ impl Watch {
                 self.breaks(7, format!("{} spent {spent} of {limit}", ticket.key));
             }
         }
+        self.finds(table);
         let all_deeds = held(&self.seen).deeds.clone();
         for (tenant, deeds) in all_deeds {
             if deeds.recorded_started > deeds.started || deeds.recorded_moved > deeds.moved {

@@ -160,6 +160,12 @@ struct CheckSuiteEvent {
 #[derive(Deserialize)]
 struct Branch {
     name: String,
+    commit: Head,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    sha: String,
 }
 
 #[derive(Deserialize)]
@@ -356,9 +362,11 @@ fn status(event: &StatusEvent) -> Result<InboundNews, InboundError> {
     if event.state == "pending" {
         return Ok(InboundNews::Ignored("a status that is not final"));
     }
-    let branch = event.branches.iter().find_map(|branch| ours(&branch.name));
+    // All branches with the commit are named: the one that ends with it is meant.
+    let mut ends_here = event.branches.iter().filter(|branch| branch.commit.sha == event.sha);
+    let branch = ends_here.find_map(|branch| ours(&branch.name));
     if branch.is_none() {
-        return Ok(InboundNews::Ignored("a status of a commit on no branch of ours"));
+        return Ok(InboundNews::Ignored("a status of no commit that a branch of ours ends with"));
     }
     let (repo, head) = (repo(&event.repository)?, commit(&event.sha)?);
     Ok(InboundNews::Checks { repo, head, app: None, branch, numbers: Vec::new() })

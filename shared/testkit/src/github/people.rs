@@ -302,7 +302,8 @@ impl GithubHost {
             let (context, state) = (context.to_owned(), state.to_owned());
             repo.statuses.push(Status { head: head.clone(), context, state });
         });
-        let payload = json!({ "sha": head, "state": state, "context": context, "branches": [{ "name": branch }] });
+        let branches = json!([{ "name": branch, "commit": { "sha": head } }]);
+        let payload = json!({ "sha": head, "state": state, "context": context, "branches": branches });
         let us = bot(&self.inner.state());
         self.send("status", repo, us, payload).await
     }
