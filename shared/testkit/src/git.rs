@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -196,6 +196,19 @@ pub(crate) async fn served(
     }
 }
 
+/// Where programs are looked for.
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The real git, by its whole path: a program that has yet to be found in another `PATH` is started by a fork, and to
+/// copy a test's memory map takes longer than what git does.
+pub(crate) fn program() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let found = PATH.split(':').map(|folder| Path::new(folder).join("git")).find(|path| path.exists());
+        found.unwrap_or_else(|| "git".into())
+    })
+}
+
 async fn backend(
     root: &Path,
     path: &str,
@@ -205,10 +218,10 @@ async fn backend(
     let text =
         |name: header::HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
     let protocol = parts.headers.get("git-protocol").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let mut child = Command::new("git")
+    let mut child = Command::new(program())
         .arg("http-backend")
         .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("PATH", PATH)
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_COUNT", "2")

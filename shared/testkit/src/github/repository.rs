@@ -7,10 +7,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::git::{PATH, program};
+
 /// Runs git on a bare repository; `None` when it refuses.
 pub(super) fn git(path: &Path, arguments: &[&str], input: Option<&str>, with: &[(&str, &str)]) -> Option<String> {
-    let mut command = Command::new("git");
-    command.arg("--git-dir").arg(path).args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    let mut command = Command::new(program());
+    command.arg("--git-dir").arg(path).args(arguments).env_clear().env("PATH", PATH);
     command.env("HOME", path).envs(with.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
