@@ -257,7 +257,7 @@ pub async fn weather(storm: Storm) -> Aftermath {
     while let Some(done) = posts.join_next().await {
         done.unwrap();
     }
-    world.drained().await;
+    world.drained_of_doubles().await;
     everything_once(&world, &keys).await;
     let bodies: Vec<String> = world.model.requests().iter().map(ToString::to_string).collect();
     let repeated = bodies.len() - bodies.iter().collect::<BTreeSet<_>>().len();

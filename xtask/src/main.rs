@@ -202,5 +202,6 @@ fn check() -> anyhow::Result<()> {
     run("cargo", &lint, &[])?;
     // The command line as most people build it.
     run("cargo", &["clippy", "--package", "prfactory", "--locked", "--", "-D", "warnings"], &[])?;
-    run("cargo", &["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])
+    let doc = ["doc", "--workspace", "--no-deps", "--features", package::CLI, "--locked"];
+    run("cargo", &doc, &[("RUSTDOCFLAGS", "-D warnings")])
 }

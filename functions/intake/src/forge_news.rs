@@ -7,7 +7,6 @@ use domain::hash::ContentHash;
 use domain::input::{Happening, Input, News};
 use domain::name::{BranchName, CommitSha, RepoName};
 use domain::principal::{Principal, Role};
-use domain::state::State;
 use domain::ticket::Ticket;
 use engine::directory::{self, Connection};
 use engine::inbound::{Batch, Thread};
@@ -127,33 +126,23 @@ async fn kept(case: &Case<'_>, (repo, number): (&RepoName, u64), id: &str) -> Re
     Ok(all.into_iter().filter_map(|item| serde_json::from_value(item.body).ok()).collect())
 }
 
-/// The tickets that work in a repository and of which something is true.
-async fn open_where(case: &Case<'_>, repo: &RepoName, is: impl Fn(&Open) -> bool) -> Result<Vec<Ticket>, Failure> {
-    let engine = &case.intake.engine;
-    let mut found = Vec::new();
-    for open in open::in_repository(engine, &case.ctx, repo).await?.iter().filter(|open| is(open)) {
-        found.extend(load(engine, &case.ctx, &open.ticket).await?.map(|row| row.ticket));
-    }
-    Ok(found)
-}
-
 /// Checks of a commit ended: once all of them have, their outcome is news.
 pub(crate) async fn checks(
     case: &Case<'_>,
     repo: &RepoName,
     head: &CommitSha,
-    (branch, numbers): (Option<&BranchName>, &[u64]),
+    (branches, numbers): (&[BranchName], &[u64]),
 ) -> Result<Answer, Failure> {
     let mut tickets = Vec::new();
     for number in numbers {
         tickets.extend(ticket(case, repo, *number).await?);
     }
     let mut publishing = false;
-    if let Some(branch) = branch {
-        let here = open_where(case, repo, |open| open.branch == *branch).await?;
-        publishing = here.iter().any(|ticket| ticket.state == State::Publishing);
+    if !branches.is_empty() {
+        let open = open::in_repository(&case.intake.engine, &case.ctx, repo).await?;
+        publishing = open.iter().any(|open| open.head.is_none() && branches.contains(&open.branch));
         if tickets.is_empty() {
-            tickets.extend(here.into_iter().filter(|ticket| ticket.state == State::InReview));
+            tickets = loaded(case, open.iter().filter(|open| open.head.as_ref() == Some(head))).await?;
         }
     }
     for ticket in tickets {
@@ -194,6 +183,12 @@ pub(crate) fn failures(head: &CommitSha, checks: &Checks) -> Batch {
     Batch { id: head.to_string(), by: "checks".to_owned(), body, threads: Vec::new() }
 }
 
+/// The tickets themselves.
+async fn loaded(case: &Case<'_>, open: impl Iterator<Item = &Open>) -> Result<Vec<Ticket>, Failure> {
+    let found = join_all(open.map(|open| load(&case.intake.engine, &case.ctx, &open.ticket))).await;
+    found.into_iter().filter_map(|row| Some(row.transpose()?.map(|row| row.ticket))).collect()
+}
+
 async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
     let (Some(target), Some(pull)) = (ticket.target(), &ticket.pull_request) else {
         return Ok(false);
@@ -203,11 +198,10 @@ async fn conflicted(case: &Case<'_>, ticket: &Ticket) -> Result<bool, Failure> {
 
 /// A base branch moved on: whoever's pull request conflicts with it now is told.
 pub(crate) async fn advanced(case: &Case<'_>, repo: &RepoName, branch: &BranchName) -> Result<Answer, Failure> {
-    let mut open = open_where(case, repo, |open| open.base == *branch).await?;
-    open.retain(|ticket| ticket.state == State::InReview);
-    // What changed last is most likely to be merged next; the others are looked at when their checks end.
-    open.sort_by_key(|ticket| ticket.updated_at);
-    open.drain(..open.len().saturating_sub(AT_MOST));
+    let open = open::in_repository(&case.intake.engine, &case.ctx, repo).await?;
+    let based: Vec<&Open> = open.iter().filter(|open| open.head.is_some() && open.base == *branch).collect();
+    // What was begun last is looked at; the others are when their checks end.
+    let open = loaded(case, based.iter().rev().take(AT_MOST).copied()).await?;
     let mut told = 0;
     // A forge takes a while to find out, and does so for all at the same time.
     for some in open.chunks(AT_ONCE) {

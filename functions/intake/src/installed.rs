@@ -58,21 +58,34 @@ pub(crate) async fn changed(case: &Case<'_>, added: &[Named], removed: &[Named])
         let Some(row) = directory::known_as(engine, &case.ctx, installation, named).await? else {
             continue;
         };
-        // First nobody gets a token for it any more, then the work on it ends.
-        directory::remove_repository(engine, &case.ctx, &row.name).await?;
-        for ticket in list(engine, &case.ctx).await? {
-            let here = ticket.target().is_some_and(|target| target.repo == row.name);
-            if !here || ticket.state.is_end() {
-                continue;
-            }
-            let input = Input { by: Principal::System, what: Happening::News(News::Uninstalled) };
-            let cancelled = commit::apply(engine, &case.ctx, &ticket.id, &input, Hold::None, &[]).await;
-            trouble = cancelled.err().or(trouble);
+        // What cannot be ended is found again by the same delivery as long as its repository is.
+        if let Err(failure) = end(case, &row.name).await {
+            trouble = Some(failure);
+            continue;
         }
+        directory::remove_repository(engine, &case.ctx, &row.name).await?;
+        // What was begun meanwhile, while there still was one.
+        trouble = end(case, &row.name).await.err().or(trouble);
     }
     match trouble {
         // The delivery comes again and finds what is left.
         Some(failure) => Err(failure),
         None => ignored(case, "what the installation may see was taken in").await,
     }
+}
+
+/// Ends all work on a repository, as far as it can be.
+async fn end(case: &Case<'_>, repo: &RepoName) -> Result<(), Failure> {
+    let engine = &case.intake.engine;
+    let mut trouble = None;
+    for ticket in list(engine, &case.ctx).await? {
+        let here = ticket.target().is_some_and(|target| target.repo == *repo);
+        if !here || ticket.state.is_end() {
+            continue;
+        }
+        let input = Input { by: Principal::System, what: Happening::News(News::Uninstalled) };
+        let ended = commit::apply(engine, &case.ctx, &ticket.id, &input, Hold::None, &[]).await;
+        trouble = ended.err().or(trouble);
+    }
+    trouble.map_or(Ok(()), Err)
 }

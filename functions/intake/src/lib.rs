@@ -327,8 +327,8 @@ async fn route(case: &Case<'_>, inbound: Inbound) -> Result<Answer, Failure> {
         InboundNews::Checks { app, .. } if app.is_some() && app == case.intake.forge.app() => {
             record::ignored(case, "our own checks").await
         }
-        InboundNews::Checks { repo, head, branch, numbers, .. } => {
-            forge_news::checks(case, &repo, &head, (branch.as_ref(), &numbers)).await
+        InboundNews::Checks { repo, head, branches, numbers, .. } => {
+            forge_news::checks(case, &repo, &head, (&branches, &numbers)).await
         }
         InboundNews::Advanced { repo, branch } => forge_news::advanced(case, &repo, &branch).await,
     }

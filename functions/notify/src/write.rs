@@ -151,10 +151,13 @@ impl Writing<'_> {
         let asked = self.function.engine.clock.now();
         let found = tracker.find(ctx, place, words.marker).await?;
         let Some(first) = found.iter().find(|posted| Some(posted.id.as_str()) == id).or(found.first()) else {
-            let lag = SignedDuration::try_from(tracker.lag(ctx, place).await?).unwrap_or(SignedDuration::ZERO);
-            let listed = begun.filter(|_| !lag.is_zero()).map(|begun| begun + lag);
-            if let Some(listed) = listed.filter(|listed| *listed > asked) {
-                return Ok(Err(u32::try_from(listed.duration_since(asked).as_secs()).unwrap_or(0) + 1));
+            if let Some(begun) = begun {
+                let lag = SignedDuration::try_from(tracker.lag(ctx, place).await?).unwrap_or(SignedDuration::ZERO);
+                let unlisted = (begun + lag).duration_since(asked);
+                // What seems to have begun later was begun before the clock was set back.
+                if !lag.is_zero() && unlisted.is_positive() && unlisted <= lag + SKEW {
+                    return Ok(Err(u32::try_from(unlisted.as_secs()).unwrap_or(0) + 1));
+                }
             }
             self.in_time()?;
             return tracker.create(ctx, place, &words).await.map(Ok);

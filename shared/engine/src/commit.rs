@@ -148,8 +148,7 @@ async fn write(
         when.push(Condition::FenceIs(lease.fence));
     }
     let mut writes = vec![Write::Put { item: next.to_item(ctx, now)?, when }];
-    let before = (row.version > 0).then_some(&row.ticket);
-    writes.extend(open::writes(ctx, before, &decision.next));
+    writes.extend(open::write(ctx, &row.ticket, &decision.next));
     history(ctx, &partition, decision, now, &mut writes);
     let mut messages = Vec::new();
     for effect in &decision.effects {

@@ -126,8 +126,8 @@ pub enum InboundNews {
         head: CommitSha,
         /// Whose checks these are, by the App's number.
         app: Option<u64>,
-        /// The branch of ours that has it, where the delivery names one.
-        branch: Option<BranchName>,
+        /// The branches of ours that have it, as far as the delivery names them.
+        branches: Vec<BranchName>,
         /// Which pull requests have it as their head; none where there is none yet, or the delivery does not say.
         numbers: Vec<u64>,
     },

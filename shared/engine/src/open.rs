@@ -1,8 +1,9 @@
-//! Which tickets work in a repository: a row each, from the time it has a target until its end.
+//! Tickets whose pull request is open or about to be: a row each, below the repository that tells of them.
 
 use domain::error::{Failure, Fault};
 use domain::id::TicketId;
-use domain::name::{BranchName, RepoName};
+use domain::name::{BranchName, CommitSha, RepoName};
+use domain::state::State;
 use domain::ticket::Ticket;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::key::Key;
 use crate::port::{Index, Item, Write};
 use crate::tenancy::TenantCtx;
 
-/// A ticket that works in a repository.
+/// A ticket that is in review or being published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// The ticket.
@@ -21,6 +22,8 @@ pub struct Open {
     pub branch: BranchName,
     /// The branch it is based on.
     pub base: BranchName,
+    /// The commit its pull request shows; absent while another may be written.
+    pub head: Option<CommitSha>,
 }
 
 fn under(repo: &RepoName) -> String {
@@ -28,24 +31,29 @@ fn under(repo: &RepoName) -> String {
 }
 
 fn row(ctx: &TenantCtx, ticket: &Ticket) -> Option<(Key, Open)> {
-    let target = ticket.target().filter(|_| !ticket.state.is_end())?;
-    let open = Open { ticket: ticket.id.clone(), branch: target.branch.clone(), base: target.base.clone() };
+    let target = ticket.target()?;
+    let head = match ticket.state {
+        State::InReview => Some(ticket.pull_request.as_ref()?.head.clone()),
+        State::Publishing => None,
+        _ => return None,
+    };
+    let (branch, base) = (target.branch.clone(), target.base.clone());
+    let open = Open { ticket: ticket.id.clone(), branch, base, head };
     Some((Key::of(ctx, &under(&target.repo), ticket.id.to_string()), open))
 }
 
 /// What is written with a step of a ticket so that its row is there as long as it should be.
-pub(crate) fn writes(ctx: &TenantCtx, before: Option<&Ticket>, after: &Ticket) -> Vec<Write> {
-    let (was, is) = (before.and_then(|ticket| row(ctx, ticket)), row(ctx, after));
-    if was == is {
-        return Vec::new();
+pub(crate) fn write(ctx: &TenantCtx, before: &Ticket, after: &Ticket) -> Option<Write> {
+    match (row(ctx, before), row(ctx, after)) {
+        (was, Some(is)) if was.as_ref() != Some(&is) => {
+            Some(Write::Put { item: Item::new(is.0, json!(is.1)), when: Vec::new() })
+        }
+        (Some((key, _)), None) => Some(Write::Delete { key, when: Vec::new() }),
+        (_, Some(_)) | (None, None) => None,
     }
-    let elsewhere = was.filter(|(key, _)| is.as_ref().is_none_or(|(now, _)| now != key));
-    let gone = elsewhere.map(|(key, _)| Write::Delete { key, when: Vec::new() });
-    let put = is.map(|(key, open)| Write::Put { item: Item::new(key, json!(open)), when: Vec::new() });
-    gone.into_iter().chain(put).collect()
 }
 
-/// Every ticket that works in a repository, the oldest first.
+/// Every ticket of a repository that is in review or being published, the oldest first.
 pub async fn in_repository(engine: &Engine, ctx: &TenantCtx, repo: &RepoName) -> Result<Vec<Open>, Failure> {
     let all = engine.table.all(Index::Primary, &Key::partition_of(ctx, &under(repo)), "").await?;
     let read = |item: Item| {

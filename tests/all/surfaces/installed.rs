@@ -101,7 +101,19 @@ async fn a_repository_that_is_offered_is_connected_and_one_that_is_taken_away_en
     let key = format!("Codertocat/Other#{issue}");
     github.labels("wil", "Codertocat/Other", issue, "prfactory", true).await;
     world.to_plan(&key).await;
+    // The first time it cannot be ended: the same delivery finds it again.
+    let outside = world.outside();
+    let stuck =
+        "CREATE TRIGGER stuck BEFORE INSERT ON item WHEN NEW.sk = 'TICKET' BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+    outside.execute_batch(stuck).unwrap();
     github.offers("ada", INSTALLATION, (&[], &[88])).await;
+    let tried = || async {
+        let sql = "SELECT COUNT(*) FROM message WHERE queue = 'intake' AND receives > 0 AND visible_at BETWEEN ?1 AND ?1 + 60000000";
+        let now = engine::port::Clock::now(world.clock.as_ref()).as_microsecond();
+        outside.query_row(sql, [now], |row| row.get::<_, i64>(0)).map(|count| (count > 0).then_some(())).unwrap()
+    };
+    world.until("a delivery that comes again", tried).await;
+    outside.execute_batch("DROP TRIGGER stuck").unwrap();
     world.reaches(&key, "cancelled").await;
     assert!(row().await.is_none());
 

@@ -42,11 +42,13 @@ pub enum Mutant {
     SettlesAfterwards,
     /// The intent of a write is not committed before the write.
     IntendsAfterwards,
+    /// Who is no longer in review is still found there.
+    ForgetsToClose,
 }
 
 impl Mutant {
     /// Every one of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AcksFirst,
         Self::AcksWhatItLost,
         Self::DedupesFirst,
@@ -57,6 +59,7 @@ impl Mutant {
         Self::IgnoresMarkers,
         Self::SettlesAfterwards,
         Self::IntendsAfterwards,
+        Self::ForgetsToClose,
     ];
 
     /// The name people give on the command line.
@@ -72,6 +75,7 @@ impl Mutant {
             Self::IgnoresMarkers => "no-marker-check",
             Self::SettlesAfterwards => "budget-settled-after-the-call",
             Self::IntendsAfterwards => "checkpoint-after-the-effect",
+            Self::ForgetsToClose => "open-for-ever",
         }
     }
 
@@ -197,6 +201,16 @@ impl WrongTable {
         }
     }
 
+    fn closes_nothing(writes: &mut [Write]) {
+        for write in writes {
+            if let Write::Delete { key, .. } = write
+                && key.partition().contains("#OPEN#")
+            {
+                *write = Write::Check { key: key.clone(), when: Vec::new() };
+            }
+        }
+    }
+
     fn intends_nothing(&self, writes: &mut [Write]) {
         if self.clockwork.who().name != "publish" {
             return;
@@ -242,6 +256,7 @@ impl Table for WrongTable {
             Mutant::ForgetsCommands => self.forgets_commands(&mut writes),
             Mutant::SettlesAfterwards => Self::reserves_nothing(&mut writes),
             Mutant::IntendsAfterwards => self.intends_nothing(&mut writes),
+            Mutant::ForgetsToClose => Self::closes_nothing(&mut writes),
             Mutant::AcksFirst
             | Mutant::AcksWhatItLost
             | Mutant::ApprovesAnything

@@ -390,6 +390,7 @@ impl Run {
         let now = self.world.clockwork.now();
         self.until(now + 80 * MINUTE);
         self.settled();
+        self.world.watch.finds(&self.world.table);
         if self.ok() {
             self.told();
             crate::shown::check(&self.world, self.uninstalled());

@@ -188,21 +188,22 @@ impl Watch {
         }
     }
 
-    /// Every ticket with a target that has not ended is found by its repository, and no other.
-    fn finds(&self, table: &SimTable) {
+    /// Every ticket in review is found by its repository, and no other.
+    pub fn finds(&self, table: &SimTable) {
         let found = table.all(|key| key.partition().contains("#OPEN#"));
         let found: BTreeMap<_, _> = found.into_iter().map(|item| (item.key, item.body)).collect();
         let tickets = self.tickets();
-        let there = tickets.iter().filter(|ticket| !ticket.state.is_end());
-        let there = there.filter_map(|ticket| ticket.target().map(|target| (ticket, target)));
-        let there = there.map(|(ticket, target)| {
+        let there = tickets.iter().filter(|ticket| ticket.state == State::InReview);
+        let there = there.filter_map(|ticket| Some((ticket, ticket.target()?, ticket.pull_request.as_ref()?)));
+        let there = there.map(|(ticket, target, pull)| {
             let partition = format!("T#{}#OPEN#{}", ticket.tenant, target.repo);
-            let body = json!({ "ticket": ticket.id, "branch": target.branch, "base": target.base });
+            let (branch, base) = (&target.branch, &target.base);
+            let body = json!({ "ticket": ticket.id, "branch": branch, "base": base, "head": pull.head });
             (Key::stored(partition, ticket.id.to_string()), body)
         });
         let there: BTreeMap<_, _> = there.collect();
         if found != there {
-            self.breaks(3, format!("{found:?} are found as open, and {there:?} are"));
+            self.breaks(3, format!("{found:?} are found in review, and {there:?} are"));
         }
     }
 

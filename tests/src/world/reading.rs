@@ -13,10 +13,8 @@ use super::World;
 
 /// How long one looks again before one looks once more.
 const LOOK: Duration = Duration::from_millis(20);
-/// Two minutes of looks: a busy machine may be slow, and only what fails waits for so long.
-const LOOKS: usize = 6_000;
-/// Five minutes of looks: longer than any message is hidden, were it a double of one that somebody has in hand.
-const LOOKS_AT_QUEUES: usize = 15_000;
+/// Half a minute of looks: in less time than it takes to sweep, so that nothing is made up for unseen.
+const LOOKS: usize = 1_500;
 
 /// How many messages each queue holds, dead or not, how often one was received at most, and when the last is visible.
 pub fn left(outside: &Connection) -> Vec<(String, bool, i64, i64, String)> {
@@ -80,10 +78,19 @@ impl World {
 
     /// Waits until there is neither a message nor an outbox row, and fails on dead letters.
     pub async fn drained(&self) {
+        self.drained_within(LOOKS).await;
+    }
+
+    /// The same where processes were killed: a double of what somebody had in hand may be hidden for almost five minutes.
+    pub async fn drained_of_doubles(&self) {
+        self.drained_within(10 * LOOKS).await;
+    }
+
+    async fn drained_within(&self, looks: usize) {
         let outside = self.outside();
         let count = |sql: &str| outside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let mut tick = tokio::time::interval(LOOK);
-        for waited in 1..=LOOKS_AT_QUEUES {
+        for waited in 1..=looks {
             tick.tick().await;
             self.pass(waited);
             let dead = "SELECT group_concat(queue) FROM message WHERE dead = 1";

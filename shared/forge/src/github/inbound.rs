@@ -160,12 +160,6 @@ struct CheckSuiteEvent {
 #[derive(Deserialize)]
 struct Branch {
     name: String,
-    commit: Head,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    sha: String,
 }
 
 #[derive(Deserialize)]
@@ -352,7 +346,7 @@ fn checks(event: CheckSuiteEvent) -> Result<InboundNews, InboundError> {
         repo: repo(&event.repository)?,
         head: commit(&suite.head_sha)?,
         app: suite.app.map(|app| app.id),
-        branch: suite.head_branch.as_deref().and_then(ours),
+        branches: suite.head_branch.as_deref().and_then(ours).into_iter().collect(),
         numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
     })
 }
@@ -362,14 +356,12 @@ fn status(event: &StatusEvent) -> Result<InboundNews, InboundError> {
     if event.state == "pending" {
         return Ok(InboundNews::Ignored("a status that is not final"));
     }
-    // All branches with the commit are named: the one that ends with it is meant.
-    let mut ends_here = event.branches.iter().filter(|branch| branch.commit.sha == event.sha);
-    let branch = ends_here.find_map(|branch| ours(&branch.name));
-    if branch.is_none() {
-        return Ok(InboundNews::Ignored("a status of no commit that a branch of ours ends with"));
+    let branches: Vec<BranchName> = event.branches.iter().filter_map(|branch| ours(&branch.name)).collect();
+    if branches.is_empty() {
+        return Ok(InboundNews::Ignored("a status of a commit on no branch of ours"));
     }
     let (repo, head) = (repo(&event.repository)?, commit(&event.sha)?);
-    Ok(InboundNews::Checks { repo, head, app: None, branch, numbers: Vec::new() })
+    Ok(InboundNews::Checks { repo, head, app: None, branches, numbers: Vec::new() })
 }
 
 /// A branch, if it is one of ours.

@@ -296,13 +296,18 @@ impl GithubHost {
     /// A system that knows no checks reports a status of the head of a pull request.
     pub async fn reports(&self, repo: &str, number: u64, (context, state): (&str, &str)) -> u16 {
         let pull = self.pull(repo, number);
-        let (head, branch) = pull.map(|pull| (pull.head, pull.branch)).unwrap_or_default();
-        self.change(repo, |repo| {
+        let head = pull.map(|pull| pull.head).unwrap_or_default();
+        let with = self.change(repo, |repo| {
             repo.statuses.retain(|status| status.context != context || status.head != head);
             let (context, state) = (context.to_owned(), state.to_owned());
             repo.statuses.push(Status { head: head.clone(), context, state });
+            let with = ["for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads", "--contains", &head];
+            repository::git(&repo.path, &with, None, &[])
         });
-        let branches = json!([{ "name": branch, "commit": { "sha": head } }]);
+        let with = with.flatten().unwrap_or_default();
+        let branch =
+            |line: &str| line.split_once(' ').map(|(name, sha)| json!({ "name": name, "commit": { "sha": sha } }));
+        let branches: Vec<Value> = with.lines().filter_map(branch).collect();
         let payload = json!({ "sha": head, "state": state, "context": context, "branches": branches });
         let us = bot(&self.inner.state());
         self.send("status", repo, us, payload).await
