@@ -32,11 +32,11 @@ fn under(repo: &RepoName) -> String {
 
 fn row(ctx: &TenantCtx, ticket: &Ticket) -> Option<(Key, Open)> {
     let target = ticket.target()?;
-    let head = match ticket.state {
-        State::InReview => Some(ticket.pull_request.as_ref()?.head.clone()),
-        State::Publishing => None,
-        _ => return None,
-    };
+    let shown = ticket.pull_request.as_ref().filter(|_| ticket.state == State::InReview);
+    let head = shown.map(|pull| pull.head.clone());
+    if head.is_none() && ticket.state != State::Publishing {
+        return None;
+    }
     let (branch, base) = (target.branch.clone(), target.base.clone());
     let open = Open { ticket: ticket.id.clone(), branch, base, head };
     Some((Key::of(ctx, &under(&target.repo), ticket.id.to_string()), open))
