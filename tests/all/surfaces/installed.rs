@@ -115,7 +115,8 @@ async fn a_repository_that_is_offered_is_connected_and_one_that_is_taken_away_en
     world.until("a delivery that comes again", tried).await;
     outside.execute_batch("DROP TRIGGER stuck").unwrap();
     world.reaches(&key, "cancelled").await;
-    assert!(row().await.is_none());
+    let gone = || async { row().await.is_none().then_some(()) };
+    world.until("the repository to be gone", gone).await;
 
     // A ticket that names a repository which is not connected is told so, and so is one that could mean several.
     site.creates("ELSE-1", "Raise the tax", TAX);

@@ -187,7 +187,9 @@ async fn who_lost_the_right_to_push_before_the_push_has_not_approved() {
     let hash = world.ticket(&key).await.unwrap().plan().unwrap().hash.short().to_owned();
     world.rest().await;
     let github = world.github.as_ref().unwrap();
-    let hand = Hand::on(&world.dir.path().join("data"), &world.model).await;
+    // By the world's own clock: it may have been put forward while the plan was waited for.
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let hand = Hand::on_at(&world.dir.path().join("data"), &world.model, clock).await;
     github.comments("apo", REPO, issue, &format!("@prfactory approve {hash}")).await;
     assert!(hand.until(&key, "publishing").await);
     github.grant(REPO, "apo", "read");
