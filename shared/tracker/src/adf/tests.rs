@@ -305,6 +305,19 @@ fn block() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn folded_text_that_nobody_closed_ends_with_what_it_is_in() {
+    for markdown in [
+        "1. one\n2. <details><summary>More</summary>\n\n   ~~~\n   </details>\n\nafter",
+        "> <details><summary>More</summary>\n>\n> folded\n\nafter",
+        "- - <details><summary>More</summary>\n\n    folded\n- next\n\nafter",
+    ] {
+        holds(markdown);
+        let document = from_markdown(markdown);
+        assert_eq!(document.content.last().unwrap().kind, "paragraph", "{markdown}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 

@@ -277,6 +277,10 @@ impl Writer {
             }
             TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Table => {
                 self.settle();
+                // Folded text that nobody closed ends with what it is in.
+                while self.top() == "expand" {
+                    self.close();
+                }
                 self.close();
             }
             TagEnd::Paragraph | TagEnd::Heading(_) => self.close(),
