@@ -49,7 +49,7 @@ impl World {
         page.items.iter().map(|item| item.body["what"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits until something is there.
+    /// Waits until something is there, at most half a minute.
     pub async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl Fn() -> F) -> T {
         let mut tick = tokio::time::interval(LOOK);
         for waited in 1..=LOOKS {
